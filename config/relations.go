@@ -1,0 +1,123 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// relations checks what holds between values. A relation is left out if one
+// of its keys already has a problem.
+func (l *loader) relations(c *Config) {
+	l.grace(c)
+	l.expiry(c)
+	l.ports(c)
+	l.readinessKinds(c)
+	l.supervisorAddress(c)
+	if !c.Process.Preflight.IsZero() && !c.Policy.Exclusive && l.good("process.preflight", "policy.exclusive") {
+		l.warnings = append(l.warnings, fmt.Sprintf("process.preflight (%s) is never run: policy.exclusive is false (%s)",
+			l.origins["process.preflight"], l.origins["policy.exclusive"]))
+	}
+}
+
+// grace: a drain must fit into the time between SIGTERM and SIGKILL.
+func (l *loader) grace(c *Config) {
+	const delay, reserve, period = "policy.drain_delay", "policy.drain_reserve", "service.stop_grace_period"
+	if !l.good(delay, reserve, period) {
+		return
+	}
+	sum := c.Policy.DrainDelay + c.Policy.DrainReserve + DrainMargin
+	if sum < c.Service.StopGracePeriod {
+		return
+	}
+	l.broken(
+		fmt.Sprintf("%s + %s + %s = %s must be less than %s",
+			l.with(delay, showDuration(c.Policy.DrainDelay)), l.with(reserve, showDuration(c.Policy.DrainReserve)),
+			showDuration(DrainMargin), showDuration(sum), l.with(period, showDuration(c.Service.StopGracePeriod))),
+		"shorten the drain, or lengthen the grace period both here and as stop_grace_period in the compose file",
+		delay, reserve, period)
+}
+
+// expiry: some announcements may get lost.
+func (l *loader) expiry(c *Config) {
+	const after, interval = "announce.expire_after", "announce.interval"
+	if !l.good(after, interval) || c.Announce.ExpireAfter >= minIntervals*c.Announce.Interval {
+		return
+	}
+	l.broken(
+		fmt.Sprintf("%s must be at least %d × %s = %s", l.with(after, showDuration(c.Announce.ExpireAfter)), minIntervals,
+			l.with(interval, showDuration(c.Announce.Interval)), showDuration(minIntervals*c.Announce.Interval)),
+		"lengthen announce.expire_after, or leave it out to get 3.5 × announce.interval", after, interval)
+}
+
+// ports: handover-lib ends itself when a status message comes in on the port
+// of the announcements.
+func (l *loader) ports(c *Config) {
+	const status, port = "announce.status_port", "network.port"
+	if !l.good(status, port) || c.Announce.StatusPort != c.Network.Port {
+		return
+	}
+	l.broken(
+		fmt.Sprintf("%s must differ from %s", l.with(status, c.Announce.StatusPort), l.with(port, c.Network.Port)),
+		"choose another port: status messages on the port of announcements crash handover-lib", status, port)
+}
+
+// readinessKinds: one way at most to tell that the workload is ready.
+func (l *loader) readinessKinds(c *Config) {
+	r := c.Readiness
+	var set []string
+	for _, kind := range []struct {
+		key string
+		set bool
+	}{
+		{"readiness.http", r.HTTP != ""}, {"readiness.tcp", r.TCP != ""},
+		{"readiness.command", !r.Command.IsZero()}, {"readiness.file", r.File != ""},
+		{"readiness.notify", r.Notify}, {"readiness.after", !r.AfterAuto},
+	} {
+		if kind.set && l.good(kind.key) {
+			set = append(set, kind.key)
+		}
+	}
+	if len(set) < 2 {
+		return
+	}
+	named := make([]string, len(set))
+	for i, key := range set {
+		named[i] = fmt.Sprintf("%s (%s)", key, l.origins[key])
+	}
+	last := len(named) - 1
+	l.broken(strings.Join(named[:last], ", ")+" and "+named[last]+" are set: only one kind of readiness can be",
+		"keep one of them; readiness.after: auto goes with each", set...)
+}
+
+// supervisorAddress: what is required must be reachable.
+func (l *loader) supervisorAddress(c *Config) {
+	const mode, address = "supervisor.mode", "supervisor.address"
+	if !l.good(mode, address) || c.Supervisor.Mode != SupervisorRequired || c.Supervisor.Address != "" {
+		return
+	}
+	l.broken(l.with(mode, SupervisorRequired)+" needs supervisor.address, which is not set",
+		"set supervisor.address; on balena, the label io.balena.features.supervisor-api: '1' sets BALENA_SUPERVISOR_ADDRESS",
+		mode)
+}
+
+// broken adds a relation that does not hold. It is put where the first of its
+// keys was set.
+func (l *loader) broken(message, hint string, keys ...string) {
+	p := Problem{Key: keys[0], Message: message, Hint: hint}
+	if i := slices.IndexFunc(keys, func(k string) bool { return !l.origins[k].IsDefault() }); i >= 0 {
+		from := l.origins[keys[i]]
+		p.Key, p.File, p.Line, p.Source = keys[i], from.File, from.Line, from.Variable
+	}
+	l.problems.add(p)
+}
+
+// good reports whether none of the keys has a problem.
+func (l *loader) good(keys ...string) bool {
+	return !slices.ContainsFunc(keys, func(k string) bool { return l.bad[k] })
+}
+
+// with is a key with its value and its origin.
+func (l *loader) with(key string, value any) string {
+	return fmt.Sprintf("%s (%v, %s)", key, value, l.origins[key])
+}

@@ -1,0 +1,185 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// DefaultStateDir is where the record of a container's first start is kept.
+const DefaultStateDir = "/var/lib/handover"
+
+// maxProcFile bounds what is read of a file of /proc.
+const maxProcFile = 4 << 20
+
+// IdentifyOptions says where to look; zero values mean this system.
+type IdentifyOptions struct {
+	// ContainerID is the configured id of the own container, full or short; it
+	// wins over what is found.
+	ContainerID string
+	// StateDir is the folder for the record of the first start, in the
+	// container's own writable layer. Empty keeps no record.
+	StateDir string
+	// Root is put before the paths in /proc that are read, for tests.
+	Root string
+	// Now is the wall clock and BootClock the time since boot (CLOCK_BOOTTIME),
+	// for tests; nil means the system's.
+	Now       func() time.Time
+	BootClock func() (time.Duration, error)
+}
+
+// Self is what Identify found out.
+type Self struct {
+	Identity
+	// BootID is the kernel's boot id, empty if it cannot be read.
+	BootID string
+	// ContainerSource tells where the container id was found: "config",
+	// "mountinfo", "cgroup", "hostname", or "" if it was not.
+	ContainerSource string
+	// Restarted tells that this is not the container's first start.
+	Restarted bool
+	// Warnings are what went wrong and what follows from it, for the log.
+	Warnings []error
+}
+
+// Identify finds out who this instance is. It always succeeds: what cannot be
+// found out stays unknown, with a warning. It writes the record of the first
+// start if there is none, so only the one process that guards a container may
+// call it with a StateDir.
+//
+// All times are on CLOCK_BOOTTIME, which counts from boot, also through
+// suspends, and which nobody can set. Only time namespaces can shift it
+// (unshare -T; no container engine on balena does it): containers in different
+// ones cannot be compared, and none must be used.
+func Identify(o IdentifyOptions) Self {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.BootClock == nil {
+		o.BootClock = bootClock
+	}
+	self := Self{Identity: Identity{Instance: NewInstanceID()}}
+	self.findBoot(o)
+	self.findContainer(o)
+	self.findStart(o)
+	return self
+}
+
+func (s *Self) warn(err error, consequence string) {
+	s.Warnings = append(s.Warnings, fmt.Errorf("peer: identify: %w: %s", err, consequence))
+}
+
+// findBoot reads the boot id and the boot clock.
+func (s *Self) findBoot(o IdentifyOptions) {
+	text, err := readProc(o.Root, "/proc/sys/kernel/random/boot_id")
+	id := strings.TrimSpace(text)
+	if err == nil && !isBootID(id) {
+		err = fmt.Errorf("the boot id %.40q is not a UUID", id)
+	}
+	if err == nil {
+		s.BootID = id
+	} else {
+		s.warn(err, "instances on other devices of the same network cannot be told from those on this one")
+	}
+	if now, err := o.BootClock(); err == nil && now > 0 {
+		s.FirstSequence = uint64(now)
+	}
+}
+
+// isBootID reports whether the text is a UUID in lower case.
+func isBootID(text string) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for i := range len(text) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if dash != (text[i] == '-') || (!dash && !isHex(text[i:i+1])) {
+			return false
+		}
+	}
+	return true
+}
+
+// findContainer finds the own container's id: configured, or in mountinfo, or
+// in cgroup (version 1), or in the host name.
+func (s *Self) findContainer(o IdentifyOptions) {
+	if o.ContainerID != "" {
+		id, err := ShortContainerID(o.ContainerID)
+		if err == nil {
+			s.Container, s.ContainerSource = id, "config"
+			return
+		}
+		s.warn(err, "the configured id is not used")
+	}
+	for _, source := range []struct {
+		name, path string
+		find       func(string) string
+	}{
+		{"mountinfo", "/proc/self/mountinfo", containerFromMountinfo},
+		{"cgroup", "/proc/self/cgroup", containerFromCgroup},
+		{"hostname", "/proc/sys/kernel/hostname", containerFromHostname},
+	} {
+		text, err := readProc(o.Root, source.path)
+		if err != nil {
+			continue
+		}
+		if id, err := ShortContainerID(source.find(text)); err == nil {
+			s.Container, s.ContainerSource = id, source.name
+			return
+		}
+	}
+	s.warn(errors.New("the id of the own container was not found"),
+		"the Supervisor's list cannot be matched; set service.container_id if this is a container")
+}
+
+// findStart finds the first start: from the record, or else that of this
+// process, which is then recorded.
+func (s *Self) findStart(o IdentifyOptions) {
+	started, err := processStart(o.Root)
+	if err != nil {
+		s.warn(err, "the first start stays unknown")
+	}
+	s.StartMilli = wallStart(o, started, err == nil)
+
+	if o.StateDir == "" || s.Container == "" {
+		return
+	}
+	own := firstStartRecord{Container: s.Container, Boot: s.BootID, StartNanos: int64(started), StartMilli: s.StartMilli}
+	own.Unknown = err != nil || s.BootID == ""
+	path := filepath.Join(o.StateDir, string(s.Container)+".json")
+	kept, restarted, err := keepRecord(path, own)
+	if err != nil {
+		s.warn(err, "the Supervisor's list decides who is younger, as far as this container is concerned")
+	}
+	s.Restarted = restarted
+	if kept == nil {
+		return
+	}
+	s.StartMilli = kept.StartMilli
+	if !kept.Unknown {
+		s.FirstStart = FirstStart{Boot: BootHash(kept.Boot), Since: time.Duration(kept.StartNanos)}
+	}
+}
+
+// wallStart is the wall time of the process's start in milliseconds, or of now
+// if the start is not known; always positive, since 0 means "do not act".
+func wallStart(o IdentifyOptions, started time.Duration, known bool) int64 {
+	wall := o.Now()
+	if now, err := o.BootClock(); err == nil && known && now >= started {
+		wall = wall.Add(started - now)
+	}
+	return max(wall.UnixMilli(), 1)
+}
+
+// readProc reads a file of /proc below the root.
+func readProc(root, path string) (string, error) {
+	file, err := os.Open(filepath.Join(root, path))
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	return readAtMost(file, maxProcFile)
+}

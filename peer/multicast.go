@@ -1,0 +1,317 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+// Mode says which interfaces the multicast way uses.
+type Mode string
+
+const (
+	// ModeBridge uses every interface that is up, has an IPv4 address and can
+	// do multicast, but loopback; loopback if there is none.
+	ModeBridge Mode = "bridge"
+	// ModeHost uses one interface only, waits while it is missing, and never
+	// uses another.
+	ModeHost Mode = "host"
+	// ModeAuto is ModeHost if the interface exists at start, else ModeBridge.
+	ModeAuto Mode = "auto"
+)
+
+// Defaults of MulticastConfig, those of handover-lib.
+const (
+	DefaultPort      = 1536
+	DefaultInterface = "supervisor0"
+)
+
+// DefaultGroup is handover-lib's multicast group.
+func DefaultGroup() netip.Addr { return netip.AddrFrom4([4]byte{239, 192, 16, 16}) }
+
+// sendTimeout bounds how long a full socket holds up the sender.
+const sendTimeout = 50 * time.Millisecond
+
+// ErrNoInterface is returned by Send while there is no interface to send on.
+var ErrNoInterface = errors.New("peer: no network interface to announce on")
+
+// MulticastConfig says where to announce; zero values mean the defaults.
+type MulticastConfig struct {
+	// Group is an IPv4 multicast address.
+	Group netip.Addr
+	Port  int
+	// StatusPort is where handover-lib status messages go; 0 sends none.
+	StatusPort int
+	Mode       Mode
+	// Interface is the interface of ModeHost.
+	Interface string
+	// Logger may be nil: nothing is logged.
+	Logger *slog.Logger
+
+	system system // for tests
+}
+
+// Multicast is the way over the network: a UDP multicast group with TTL 1,
+// joined and sent to on each interface, never on the default one.
+type Multicast struct {
+	cfg    MulticastConfig
+	mode   Mode
+	conn   *net.UDPConn
+	packet *ipv4.PacketConn
+	group  net.UDPAddr
+	status net.UDPAddr
+
+	used  atomic.Pointer[[]link] // joined, sorted by name
+	reach atomic.Bool            // Receive is to report EventReach
+
+	mu       sync.Mutex     // guards what follows
+	failures map[int]string // last error of sending, by interface index
+	problem  string         // last problem with the interfaces
+	polling  bool
+
+	oob [64]byte            // of Receive
+	cm  ipv4.ControlMessage // of Receive
+
+	closeOnce sync.Once
+	closeErr  error
+	closing   chan struct{}
+	following sync.WaitGroup
+}
+
+// OpenMulticast opens the socket, joins the group and follows the interfaces
+// from then on. It fails if the configuration is impossible or the port is
+// taken; interfaces that are missing are no error, they may come.
+func OpenMulticast(cfg MulticastConfig) (*Multicast, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("peer: open multicast: %w", err)
+	}
+	conn, err := listen(cfg.Port, groupOptions())
+	if err != nil {
+		return nil, fmt.Errorf("peer: open multicast: %w", err)
+	}
+	m := &Multicast{
+		cfg:      cfg,
+		mode:     cfg.Mode,
+		conn:     conn,
+		packet:   ipv4.NewPacketConn(conn),
+		group:    net.UDPAddr{IP: cfg.Group.AsSlice(), Port: cfg.Port},
+		status:   net.UDPAddr{IP: cfg.Group.AsSlice(), Port: cfg.StatusPort},
+		failures: make(map[int]string),
+		closing:  make(chan struct{}),
+	}
+	m.used.Store(&[]link{})
+	if m.mode == ModeAuto {
+		m.mode = ModeBridge
+		if cfg.system.exists(cfg.Interface) {
+			m.mode = ModeHost
+		}
+	}
+	// Subscribe first, then look: so no change goes unnoticed in between.
+	s, err := cfg.system.subscribe()
+	if err != nil {
+		s = nil
+		m.logPolling(err)
+	}
+	complete := m.sync()
+	m.reach.Store(false) // nobody has spoken yet
+	m.following.Go(func() { m.follow(s, complete) })
+	return m, nil
+}
+
+func (c *MulticastConfig) complete() error {
+	if !c.Group.IsValid() {
+		c.Group = DefaultGroup()
+	}
+	if c.Port == 0 {
+		c.Port = DefaultPort
+	}
+	if c.Interface == "" {
+		c.Interface = DefaultInterface
+	}
+	if c.Mode == "" {
+		c.Mode = ModeAuto
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.system.interfaces == nil {
+		c.system = realSystem()
+	}
+	c.Group = c.Group.Unmap()
+	switch {
+	case !c.Group.Is4() || !c.Group.IsMulticast():
+		return fmt.Errorf("%s is not an IPv4 multicast address", c.Group)
+	case c.Port < 1 || c.Port > 65535:
+		return fmt.Errorf("port %d is not in 1–65535", c.Port)
+	case c.StatusPort < 0 || c.StatusPort > 65535:
+		return fmt.Errorf("status port %d is not in 0–65535", c.StatusPort)
+	case c.StatusPort == c.Port:
+		return fmt.Errorf("port and status port are both %d: a status message would crash handover-lib peers", c.Port)
+	case c.Mode != ModeAuto && c.Mode != ModeBridge && c.Mode != ModeHost:
+		return fmt.Errorf("mode %q is none of auto, bridge, host", c.Mode)
+	}
+	return nil
+}
+
+// Name returns "multicast".
+func (m *Multicast) Name() string { return "multicast" }
+
+// MulticastStatus is what a Multicast does at the moment.
+type MulticastStatus struct {
+	// Mode is ModeBridge or ModeHost.
+	Mode Mode
+	// Interfaces names the interfaces in use, sorted. Empty means that nobody
+	// can be heard; in ModeHost it waits for its interface then.
+	Interfaces []string
+	// Addresses are the own IPv4 addresses on them.
+	Addresses []netip.Addr
+}
+
+// Status returns what the way does at the moment.
+func (m *Multicast) Status() MulticastStatus {
+	s := MulticastStatus{Mode: m.mode}
+	for _, l := range *m.used.Load() {
+		s.Interfaces = append(s.Interfaces, l.name)
+		s.Addresses = append(s.Addresses, l.addresses...)
+	}
+	return s
+}
+
+// Send sends the datagram on every interface in use. It fails if none of them
+// took it. What would crash handover-lib peers is refused.
+func (m *Multicast) Send(datagram []byte, _ bool) error {
+	if len(datagram) < baseSize || len(datagram) > MaxDatagram || datagram[0] != baseVersion {
+		return errors.New("peer: send datagram: refused, it is none of this protocol")
+	}
+	return m.send(datagram, &m.group)
+}
+
+// SendStatus sends a handover-lib status message on every interface in use.
+func (m *Multicast) SendStatus(message StatusMessage) error {
+	if m.cfg.StatusPort == 0 {
+		return errors.New("peer: send status message: switched off")
+	}
+	message.Addresses = m.Status().Addresses
+	return m.send(message.Append(nil), &m.status)
+}
+
+func (m *Multicast) send(datagram []byte, to *net.UDPAddr) error {
+	links := *m.used.Load()
+	if len(links) == 0 {
+		return ErrNoInterface
+	}
+	if err := m.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return fmt.Errorf("peer: send datagram: %w", err)
+	}
+	var errs []error
+	for _, l := range links {
+		// With its own address: on loopback the kernel would take another's.
+		from := ipv4.ControlMessage{IfIndex: l.index, Src: l.addresses[0].AsSlice()}
+		_, err := m.packet.WriteTo(datagram, &from, to)
+		m.noteSent(l, err)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == len(links) {
+		return fmt.Errorf("peer: send datagram: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// noteSent logs an error of sending once, and its end once.
+func (m *Multicast) noteSent(l link, err error) {
+	text := ""
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		text = rootCause(err)
+	}
+	m.mu.Lock()
+	last := m.failures[l.index]
+	m.failures[l.index] = text
+	m.mu.Unlock()
+	switch {
+	case text == last:
+	case text == "":
+		m.cfg.Logger.Info("announcements can be sent again", "interface", l.name)
+	default:
+		m.cfg.Logger.Warn("cannot send announcements, trying again", "interface", l.name, "error", text)
+	}
+}
+
+// rootCause is an error's text without addresses, which may vary.
+func rootCause(err error) string {
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		return call.Error()
+	}
+	return err.Error()
+}
+
+// Receive waits for the next datagram of the group.
+func (m *Multicast) Receive(buf []byte) (Received, error) {
+	for {
+		if m.reach.CompareAndSwap(true, false) {
+			return Received{Time: time.Now(), Event: EventReach}, nil
+		}
+		n, oobn, flags, from, err := m.conn.ReadMsgUDPAddrPort(buf, m.oob[:])
+		if errors.Is(err, os.ErrDeadlineExceeded) { // see interrupt
+			if err := m.conn.SetReadDeadline(time.Time{}); err != nil {
+				return Received{}, fmt.Errorf("peer: receive datagram: %w", err)
+			}
+			continue
+		}
+		if err != nil {
+			return Received{}, fmt.Errorf("peer: receive datagram: %w", err)
+		}
+		r := Received{N: n, Time: time.Now(), From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}
+		m.inspect(&r, m.oob[:oobn], flags)
+		return r, nil
+	}
+}
+
+// interrupt makes Receive report EventReach.
+func (m *Multicast) interrupt() {
+	m.reach.Store(true)
+	_ = m.conn.SetReadDeadline(time.Unix(1, 0)) // fails only once closed
+}
+
+// inspect finds out on which interface the datagram came in, and to whom it
+// was sent.
+func (m *Multicast) inspect(r *Received, oob []byte, flags int) {
+	m.cm.IfIndex = 0
+	clear(m.cm.Dst) // Parse writes into it
+	if err := m.cm.Parse(oob); err != nil {
+		r.Drop = DropInterface
+		return
+	}
+	links := *m.used.Load()
+	i := slices.IndexFunc(links, func(l link) bool { return l.index == m.cm.IfIndex })
+	switch {
+	case i < 0, !m.cm.Dst.Equal(m.group.IP):
+		r.Drop = DropInterface
+		return
+	case flags&unix.MSG_TRUNC != 0:
+		r.Drop = DropOversized
+	}
+	r.Interface = links[i].name
+}
+
+// Close leaves the group and frees everything.
+func (m *Multicast) Close() error {
+	m.closeOnce.Do(func() {
+		close(m.closing)
+		m.closeErr = m.conn.Close()
+		m.following.Wait()
+	})
+	return m.closeErr
+}

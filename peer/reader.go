@@ -1,0 +1,138 @@
+package peer
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+const (
+	// A reader takes at most paceCount datagrams in paceWindow; what comes
+	// faster waits in the socket and is dropped by the kernel there. A flood
+	// then costs a bounded part of one processor. Real traffic is some dozens
+	// of datagrams per second.
+	paceCount  = 200
+	paceWindow = 100 * time.Millisecond
+
+	// After an error a reader waits, longer after each one.
+	minBackoff = 10 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+// reader takes datagrams from one way and hands to the node those that are
+// worth it: foreign and malformed ones do not wake it.
+type reader struct {
+	node *Node
+	way  int
+	from Way
+	keys *Keyring // its own: a Keyring is not for several goroutines
+
+	windowStart time.Time
+	inWindow    int
+	lastError   string
+	backoff     time.Duration
+}
+
+func newReader(n *Node, way int, from Way) *reader {
+	keys, _ := NewKeyring(n.cfg.Secrets...) // Start has checked them
+	return &reader{node: n, way: way, from: from, keys: keys}
+}
+
+// run reads until the node ends.
+func (r *reader) run() {
+	buf := make([]byte, MaxDatagram+1)
+	for {
+		received, err := r.from.Receive(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			if !r.failed(err) {
+				return
+			}
+			continue
+		}
+		r.lastError, r.backoff = "", 0
+		if received.Time.IsZero() {
+			received.Time = time.Now()
+		}
+		if !r.handle(received, buf) || !r.pace(received.Time) {
+			return
+		}
+	}
+}
+
+// handle examines what was received. It returns false if the node ends.
+func (r *reader) handle(received Received, buf []byte) bool {
+	h := heard{way: r.way, received: received}
+	if received.Event == EventDatagram {
+		r.node.counters.ways[r.way].received.Add(1)
+		if reason := r.examine(&h.announcement, received, buf); reason != NotDropped {
+			r.node.counters.drop(r.way, reason)
+			return true
+		}
+	}
+	select {
+	case r.node.heard <- h:
+		return true
+	case <-r.node.quit:
+		return false
+	}
+}
+
+// examine reads a datagram, and judges all that can be judged without the table.
+func (r *reader) examine(a *Announcement, received Received, buf []byte) DropReason {
+	if received.Drop != NotDropped {
+		return received.Drop
+	}
+	n := min(max(received.N, 0), len(buf))
+	cfg := &r.node.cfg
+	if reason := a.decode(buf[:n], cfg.Domain, r.keys); reason != NotDropped {
+		return reason
+	}
+	switch {
+	case a.Legacy && !cfg.Legacy:
+		return DropLegacyOff
+	case a.Legacy:
+		return NotDropped
+	case a.Instance == cfg.Self.Instance,
+		cfg.Self.Container != "" && a.Container == cfg.Self.Container.Digits():
+		return DropOwn
+	}
+	return NotDropped
+}
+
+// pace waits if too much was read of late. It returns false if the node ends.
+func (r *reader) pace(now time.Time) bool {
+	if now.Sub(r.windowStart) >= paceWindow {
+		r.windowStart, r.inWindow = now, 0
+	}
+	r.inWindow++
+	if r.inWindow < paceCount {
+		return true
+	}
+	r.node.counters.ways[r.way].throttled.Add(1)
+	return r.sleep(paceWindow - now.Sub(r.windowStart))
+}
+
+// failed logs an error of the way once, and waits. It returns false if the
+// node ends.
+func (r *reader) failed(err error) bool {
+	if text := err.Error(); text != r.lastError {
+		r.lastError = text
+		r.node.cfg.Logger.Warn("cannot receive announcements, trying again", "way", r.from.Name(), "error", err)
+	}
+	r.backoff = min(max(2*r.backoff, minBackoff), maxBackoff)
+	return r.sleep(r.backoff)
+}
+
+func (r *reader) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.node.quit:
+		return false
+	}
+}

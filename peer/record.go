@@ -1,0 +1,154 @@
+package peer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxRecord bounds what is read of a record, in bytes.
+const maxRecord = 4096
+
+// firstStartRecord is what a container's first start leaves behind in its
+// writable layer, as JSON.
+type firstStartRecord struct {
+	Container ContainerID `json:"container"`
+	// Boot is the boot id that StartNanos belongs to.
+	Boot string `json:"boot"`
+	// StartNanos is the start on CLOCK_BOOTTIME.
+	StartNanos int64 `json:"startNs"`
+	// StartMilli is the start by the wall clock, since the Unix epoch.
+	StartMilli int64 `json:"startMs"`
+	// Unknown tells that the first start is not known, and never will be: it
+	// could not be read then, or its record was damaged later.
+	Unknown bool `json:"unknown,omitempty"`
+}
+
+// parseRecord reads a record of that container, and checks all of it.
+func parseRecord(text string, container ContainerID) (*firstStartRecord, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	var r firstStartRecord
+	if err := decoder.Decode(&r); err != nil {
+		return nil, fmt.Errorf("not the record of a first start: %w", err)
+	}
+	if decoder.More() {
+		return nil, errors.New("not the record of a first start: something follows it")
+	}
+	switch {
+	case r.Container != container:
+		return nil, fmt.Errorf("the record is of another container, %.20q", string(r.Container))
+	case r.StartMilli <= 0:
+		return nil, errors.New("the record's wall time is not positive")
+	case r.Unknown:
+		return &r, nil
+	case !isBootID(r.Boot):
+		return nil, errors.New("the record's boot id is not a UUID")
+	case r.StartNanos < 0:
+		return nil, errors.New("the record's start is negative")
+	}
+	return &r, nil
+}
+
+// keepRecord returns the record of the container's first start: the one in the
+// file, else the own one, which is written there. The own one is nil in the
+// result if it could not be kept: a start that is forgotten again is no first
+// start. restarted tells that there was a file: this is a later start.
+//
+// A file that cannot be trusted is replaced by one that says so ("unknown"),
+// with an error for a warning. The own start will not do in its place: an old
+// container would turn into the youngest.
+func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, restarted bool, err error) {
+	found, err := readRecord(path, own)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := writeRecord(path, own); err != nil {
+			return nil, false, fmt.Errorf("keep the record of the first start: %w", err)
+		}
+		return &own, false, nil
+	}
+	if err == nil {
+		return found, true, nil
+	}
+	err = fmt.Errorf("read the record of the first start, %s: %w", path, err)
+	_, missing := os.Lstat(path) // or only out of reach
+	own.Unknown = true
+	if writeErr := writeRecord(path, own); writeErr != nil {
+		err = errors.Join(err, writeErr)
+	}
+	return &own, missing == nil, err
+}
+
+func readRecord(path string, own firstStartRecord) (*firstStartRecord, error) {
+	// A pipe in its place must not block, a link not lead elsewhere.
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	text, err := readAtMost(file, maxRecord)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRecord(text, own.Container)
+	if err != nil {
+		return nil, err
+	}
+	if !r.Unknown && !own.Unknown && r.Boot == own.Boot && r.StartNanos > own.StartNanos {
+		return nil, errors.New("the record's start lies after the start of this process")
+	}
+	return r, nil
+}
+
+// writeRecord writes the record so that, whatever happens meanwhile, the file
+// is either the old one or the whole new one.
+func writeRecord(path string, r firstStartRecord) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(append(text, '\n'))
+	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close())
+	if err == nil {
+		err = replace(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	syncDir(dir)
+	return nil
+}
+
+// replace renames over whatever is there, also an (empty) folder.
+func replace(from, to string) error {
+	err := os.Rename(from, to)
+	if err != nil && os.Remove(to) == nil {
+		err = os.Rename(from, to)
+	}
+	return err
+}
+
+// syncDir makes a rename last through a power cut, where that is possible.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+}

@@ -1,0 +1,281 @@
+package peer
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// maxPeers bounds the records of extended peers, tombstones included.
+	maxPeers = 64
+	// maxLegacyPeers bounds those of handover-lib peers, which anybody can
+	// invent with nine bytes.
+	maxLegacyPeers = 16
+	// tombstoneFor is how long an ended peer's record stays.
+	tombstoneFor = 5 * time.Minute
+	// reviveAfter: a datagram of a peer that a lock showed dead may still have
+	// been on its way. One that comes later than this proves the lock wrong.
+	reviveAfter = time.Second
+)
+
+// table holds what is known about other instances. It has no clock and no lock
+// of its own: one goroutine owns it.
+type table struct {
+	expireAfter time.Duration
+	ways        []string
+	entries     map[InstanceID]*entry
+	legacy      int // how many of the entries are of handover-lib peers
+	past        *past
+	vouched     map[ContainerID]bool
+	soonest     time.Time // no entry expires before; zero: none expires
+}
+
+// entry is the record of one peer. The peer's Ways are in ways.
+type entry struct {
+	peer     Peer
+	sequence uint64
+	forget   time.Duration
+	ended    time.Time // when it was found gone or dead
+	ways     uint64    // a bit for every way by which it was heard
+	proven   bool      // heard more than once: not what a flood leaves behind
+	vouched  bool      // its container is one of those vouched for
+}
+
+// verdict is what became of a datagram.
+type verdict struct {
+	drop DropReason
+	// fresh: this instance was not known. changed: something that matters did.
+	fresh, changed bool
+}
+
+func newTable(expireAfter time.Duration, ways []string) *table {
+	return &table{
+		expireAfter: expireAfter,
+		ways:        ways,
+		entries:     make(map[InstanceID]*entry),
+		past:        newPast(),
+	}
+}
+
+// expiry is when the entry is to be forgotten.
+func (t *table) expiry(e *entry) time.Time {
+	if e.peer.Ended() {
+		return e.ended.Add(tombstoneFor)
+	}
+	heard := e.peer.LastHeard.Add(max(e.forget, t.expireAfter))
+	return later(heard, e.peer.FreshUntil)
+}
+
+// accept takes in a datagram that came by the way of that index.
+func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) verdict {
+	if a.Legacy {
+		return t.acceptLegacy(a, from, at, way)
+	}
+	e := t.entries[a.Instance]
+	if e != nil && a.Sequence == e.sequence {
+		e.ways |= 1 << way // this way works, too
+		return verdict{drop: DropDuplicate}
+	}
+	if e != nil && a.Sequence < e.sequence {
+		return verdict{drop: DropReplay}
+	}
+	var container ContainerID
+	if e != nil && e.peer.Container != "" {
+		container = e.peer.Container // a fact that never changes
+	} else {
+		container = a.Container.ID()
+	}
+	if drop := t.past.check(a.Instance, container, a.Sequence); drop != NotDropped {
+		return verdict{drop: drop}
+	}
+
+	var v verdict
+	if e == nil {
+		if earlier, ok := t.past.current(container); ok && earlier != a.Instance {
+			t.remove(earlier)
+		}
+		if !t.makeRoom(false, t.vouched[container], at) {
+			return verdict{drop: DropTableFull}
+		}
+		e = t.add(a.Instance, at)
+		v.fresh, v.changed = true, true
+	}
+	e.proven = !v.fresh
+	e.ways |= 1 << way
+	e.sequence = a.Sequence
+	v.changed = t.update(e, a, container, at) || v.changed
+	e.peer.Address = from
+	t.past.note(a.Instance, container, a.Sequence, at, t.protected)
+	return v
+}
+
+// add makes an empty entry. There is room.
+func (t *table) add(id InstanceID, at time.Time) *entry {
+	e := &entry{peer: Peer{Instance: id, FirstHeard: at, LastHeard: at}}
+	t.entries[id] = e
+	return e
+}
+
+// update writes into the entry what the datagram says, and reports whether
+// that differs from what was known in anything that matters to a decision.
+func (t *table) update(e *entry, a *Announcement, container ContainerID, at time.Time) bool {
+	p := &e.peer
+	before := *p
+	if a.Phase != p.Phase {
+		p.Phase, p.PhaseSince = a.Phase, at
+	}
+	p.Told = a.Told
+	p.Gone = a.Phase == PhaseGone
+	if p.Gone {
+		p.Told = p.Told || before.Told
+		p.FreshUntil = time.Time{}
+		if !before.Ended() {
+			e.ended = at
+		}
+	}
+	if p.Dead && at.After(e.ended.Add(reviveAfter)) && !p.Gone {
+		p.Dead = false
+	}
+	if !slices.Equal(p.Acks, a.Acks()) {
+		p.Acks = slices.Clone(a.Acks())
+	}
+	if p.Container == "" && container != "" {
+		p.Container = container
+		e.vouched = t.vouched[container]
+		if earlier, ok := t.past.current(container); ok && earlier != p.Instance {
+			t.remove(earlier)
+		}
+	}
+	p.FirstStart, p.Release, p.StartMilli = a.FirstStart, a.Release, a.StartMilli
+	p.LastHeard = later(p.LastHeard, at)
+	e.forget = a.ForgetAfter
+	t.expires(e)
+	return p.Phase != before.Phase || p.Told != before.Told || p.Gone != before.Gone || p.Dead != before.Dead ||
+		p.Container != before.Container || p.FirstStart != before.FirstStart || p.Release != before.Release ||
+		!slices.Equal(p.Acks, before.Acks)
+}
+
+// acceptLegacy takes in nine bytes. They have no sequence number: every one
+// refreshes its sender's record, and a replay cannot be told apart.
+func (t *table) acceptLegacy(a *Announcement, from netip.Addr, at time.Time, way int) verdict {
+	id := legacyID(from, a.StartMilli)
+	e := t.entries[id]
+	var v verdict
+	if e == nil {
+		if !t.makeRoom(true, false, at) {
+			return verdict{drop: DropTableFull}
+		}
+		e = t.add(id, at)
+		e.peer.Legacy, e.peer.Address, e.peer.StartMilli = true, from, a.StartMilli
+		e.peer.Phase, e.peer.PhaseSince = PhaseServing, at
+		t.legacy++
+		v.fresh, v.changed = true, true
+	}
+	e.proven = !v.fresh
+	e.ways |= 1 << way
+	e.peer.LastHeard = later(e.peer.LastHeard, at)
+	t.expires(e)
+	return v
+}
+
+// legacyID makes an instance id for a handover-lib peer of what it is known by.
+func legacyID(from netip.Addr, startMilli int64) InstanceID {
+	text := binary.BigEndian.AppendUint64([]byte("handover-lib"), uint64(startMilli))
+	text = append(text, from.Unmap().AsSlice()...)
+	sum := sha256.Sum256(text)
+	return InstanceID(sum[:len(InstanceID{})])
+}
+
+// event takes in what a way told about a peer, and reports whether that
+// matters. Peers that were never heard are not known by events.
+func (t *table) event(r Received, at time.Time) (changed bool) {
+	e := t.entries[r.Instance]
+	if e == nil {
+		return false
+	}
+	switch p := &e.peer; r.Event {
+	case EventFresh:
+		if p.Ended() {
+			return false
+		}
+		changed = p.FreshUntil.Before(at) != r.Until.Before(at)
+		p.FreshUntil = r.Until
+		t.expires(e)
+	case EventDied:
+		changed = !p.Dead
+		if !p.Ended() {
+			e.ended = at
+		}
+		p.Dead, p.FreshUntil = true, time.Time{}
+		t.expires(e)
+	}
+	return changed
+}
+
+// expires notes that the entry's expiry may have moved forward.
+func (t *table) expires(e *entry) { t.soonest = sooner(t.soonest, t.expiry(e)) }
+
+// nextExpiry is when the next entry expires, zero if there is none. Its result
+// is exact if it lies before the given time, which may be zero for never.
+func (t *table) nextExpiry(before time.Time) time.Time {
+	if t.soonest.IsZero() || (!before.IsZero() && t.soonest.After(before)) {
+		return t.soonest
+	}
+	t.soonest = time.Time{}
+	for _, e := range t.entries {
+		t.soonest = sooner(t.soonest, t.expiry(e))
+	}
+	return t.soonest
+}
+
+// expire forgets who was silent for too long, and reports whether it did.
+func (t *table) expire(now time.Time) (changed bool) {
+	if !passed(t.soonest, now) {
+		return false
+	}
+	for id, e := range t.entries {
+		if passed(t.expiry(e), now) {
+			if e.proven && !e.peer.Legacy && e.peer.Container == "" {
+				t.past.forgotten(id, e.sequence)
+			}
+			t.remove(id)
+			changed = true
+		}
+	}
+	t.nextExpiry(time.Time{})
+	return changed
+}
+
+func (t *table) remove(id InstanceID) {
+	if e := t.entries[id]; e != nil {
+		if e.peer.Legacy {
+			t.legacy--
+		}
+		delete(t.entries, id)
+	}
+}
+
+// peers returns copies of all records, those known longest first.
+func (t *table) peers() []Peer {
+	all := make([]Peer, 0, len(t.entries))
+	for _, e := range t.entries {
+		p := e.peer
+		p.Acks = slices.Clone(p.Acks)
+		for i, name := range t.ways {
+			if e.ways&(1<<i) != 0 {
+				p.Ways = append(p.Ways, name)
+			}
+		}
+		slices.Sort(p.Ways)
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b Peer) int {
+		return cmp.Or(a.FirstHeard.Compare(b.FirstHeard), bytes.Compare(a.Instance[:], b.Instance[:]))
+	})
+	return all
+}

@@ -1,0 +1,97 @@
+package peer
+
+import (
+	"errors"
+	"time"
+)
+
+// transmit sends what is due.
+func (n *Node) transmit(now time.Time) {
+	send, repeat := n.announcer.take(now)
+	if send {
+		n.announce(n.announcer.said, repeat)
+	}
+	if !n.cfg.StatusMessages {
+		n.beat.due = time.Time{}
+		return
+	}
+	if send, down := n.beat.take(now, send && !repeat); send {
+		n.sendStatus(down)
+	}
+}
+
+// announce sends one datagram, the same by every way.
+func (n *Node) announce(s Statement, repeat bool) {
+	n.sequence++
+	a := Announcement{
+		Domain:      n.cfg.Domain,
+		Instance:    n.cfg.Self.Instance,
+		Phase:       s.Phase,
+		Told:        s.Told,
+		Ask:         s.Ask,
+		FirstStart:  n.cfg.Self.FirstStart,
+		Container:   n.cfg.Self.Container.Digits(),
+		Release:     s.Release,
+		Sequence:    n.sequence,
+		ForgetAfter: n.cfg.ExpireAfter,
+	}
+	if n.cfg.Legacy && s.Phase.legacyServing() {
+		a.StartMilli = n.cfg.Self.StartMilli
+	}
+	a.SetAcks(s.Acks)
+	buf, err := a.Append(n.buf[:0], n.keys)
+	if err != nil { // only for an identity that Start should have refused
+		n.cfg.Logger.Error("cannot encode the announcement", "error", err)
+		return
+	}
+	n.buf = buf
+	for i, w := range n.cfg.Ways {
+		n.counters.sent(i, w.Send(buf, repeat))
+	}
+}
+
+// sendStatus sends one status message by every way that can.
+func (n *Node) sendStatus(down bool) {
+	m := StatusMessage{StartMilli: n.cfg.Self.StartMilli, Service: n.cfg.ServiceName, Down: down}
+	for i, w := range n.cfg.Ways {
+		if s, ok := w.(StatusSender); ok && s.SendStatus(m) == nil {
+			n.counters.ways[i].status.Add(1)
+		}
+	}
+}
+
+// farewell says that this instance ends, and ends the node.
+func (n *Node) farewell() {
+	last := n.announcer.said
+	if last.Phase.said() {
+		last.Phase, last.Ask, last.Eager, last.Acks = PhaseGone, false, false, nil
+		n.sayGone(last)
+	}
+	close(n.quit)
+	var errs []error
+	for _, w := range n.cfg.Ways {
+		errs = append(errs, w.Close())
+	}
+	n.readers.Wait()
+	n.closeErr = errors.Join(errs...)
+}
+
+func (n *Node) sayGone(last Statement) {
+	start := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for i, at := range goneAt {
+		timer.Reset(time.Until(start.Add(at)))
+		select {
+		case <-timer.C:
+		case <-n.hurry:
+			if i > 0 {
+				return
+			}
+		}
+		n.announce(last, i > 0)
+		if n.cfg.StatusMessages && (statusUpPhase(n.beat.phase) || statusDownPhase(n.beat.phase)) {
+			n.sendStatus(true)
+		}
+	}
+}

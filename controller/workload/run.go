@@ -1,0 +1,290 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// How long leftovers may take to die after a drain, and how long Close waits
+// for a process that was killed: longer only if it hangs in the kernel.
+const (
+	sweepTime = time.Second
+	closeTime = 5 * time.Second
+)
+
+// run is one run of the workload, from its start to its end. One goroutine,
+// supervise, owns its progress.
+type run struct {
+	w        *Workload
+	env      []string
+	ctx      context.Context // ends with the run
+	cancel   context.CancelFunc
+	probing  context.Context // ends with the run, and with the stop signal
+	unprobe  context.CancelFunc
+	watch    func(context.Context) // waits for readiness
+	watching sync.WaitGroup
+	terminal *terminal
+	main     *process
+	origin   origin
+	started  time.Time
+
+	// Guarded by w.mu.
+	plan    *Plan // nil: not draining
+	killNow bool  // Close was called
+
+	poke  chan struct{} // plan or killNow changed
+	ended chan struct{} // supervise has returned
+}
+
+func (r *run) wake() {
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+// command makes a command with the workload's environment and directory.
+func (r *run) command(argv, env []string, stdin, stdout, stderr *os.File) command {
+	return command{
+		argv: argv, env: env, dir: r.w.options.Dir,
+		files: [3]uintptr{descriptor(stdin), descriptor(stdout), descriptor(stderr)},
+	}
+}
+
+// descriptor is the file's number. File.Fd would make it blocking, also for
+// others that share it.
+func descriptor(f *os.File) uintptr {
+	fd := ^uintptr(0) // closed in the child
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(n uintptr) { fd = n })
+	}
+	return fd
+}
+
+func (r *run) start(number int) error {
+	o := &r.w.options
+	c := r.command(o.Argv, r.env, o.Stdin, o.Stdout, o.Stderr)
+	r.terminal = findTerminal(r.w.reaper, c.files)
+	c.started, c.stopped = r.terminal.started, r.terminal.stopped
+	strangers := r.w.reaper.strangers()
+	main, err := r.w.reaper.start(c)
+	if err != nil {
+		return err
+	}
+	r.main, r.started = main, time.Now()
+	r.origin = origin{group: main.pid, since: ^uint64(0), strangers: strangers}
+	if stat, ok := readStat(main.pid); ok {
+		r.origin.since = stat.start
+	}
+	r.w.mu.Lock()
+	r.w.run = r
+	r.w.state = State{
+		Run: number, Running: true, PID: main.pid, Started: r.started, NotReadyReason: reasonStarting,
+	}
+	r.w.mu.Unlock()
+	r.w.wake()
+	r.w.log.Info("workload started", "pid", main.pid, "command", o.Argv[0])
+	r.watching.Go(func() { r.watch(r.probing) })
+	go r.supervise()
+	return nil
+}
+
+// setReady notes what the readiness rule has found of this run.
+func (r *run) setReady(ready bool, reason string) {
+	now := time.Now()
+	var before, after State
+	r.w.update(r, func(s *State) {
+		before = *s
+		if s.SignalledAt.IsZero() {
+			s.setReady(ready, reason, now)
+		}
+		after = *s
+	})
+	switch {
+	case after.Ready && !before.Ready:
+		r.w.log.Info("workload ready", "after", now.Sub(r.started), "reason", reason)
+	case before.Ready && !after.Ready:
+		r.w.log.Warn("workload not ready any more", "reason", reason)
+	case after.NotReadyReason != before.NotReadyReason:
+		r.w.log.Debug("workload not ready yet", "reason", reason)
+	}
+}
+
+// supervise takes the steps of a drain when they are due, until the workload
+// has ended.
+func (r *run) supervise() {
+	defer close(r.ended)
+	defer r.cancel()
+	var (
+		at          = progress{hasPreStop: len(r.w.options.PreStop.Argv) > 0}
+		preStop     *process
+		preStopDone <-chan struct{}
+	)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		r.w.mu.Lock()
+		plan, killNow := r.plan, r.killNow
+		r.w.mu.Unlock()
+		next, until := stepWait, time.Time{}
+		switch {
+		case killNow && !at.killed:
+			next = stepKill
+		case plan != nil:
+			next, until = plan.next(time.Now(), at)
+		}
+		switch next {
+		case stepPreStop:
+			at.preStopStarted = time.Now()
+			if preStop = r.startPreStop(); preStop == nil {
+				at.preStopEnded = at.preStopStarted
+			} else {
+				preStopDone = preStop.done
+			}
+			continue
+		case stepAbortPreStop:
+			r.w.log.Warn("pre-stop command killed, it took too long", "after", time.Since(at.preStopStarted))
+			_ = preStop.kill()
+			at.preStopEnded, preStopDone = time.Now(), nil
+			continue
+		case stepSignal:
+			at.signalled = time.Now()
+			r.terminate(at.signalled)
+			continue
+		case stepKill:
+			at.killed = true
+			r.kill()
+			continue
+		case stepWait:
+		}
+		timer.Stop()
+		if !until.IsZero() {
+			timer.Reset(time.Until(until))
+		}
+		select {
+		case <-r.main.done:
+			r.finish(preStop)
+			return
+		case <-preStopDone:
+			at.preStopEnded, preStopDone = time.Now(), nil
+			if code, _ := exitCode(preStop.status); code != 0 {
+				r.w.log.Warn("pre-stop command failed", "exitCode", code)
+			}
+		case <-r.poke:
+		case <-timer.C:
+		}
+	}
+}
+
+func (r *run) startPreStop() *process {
+	null, err := os.Open(os.DevNull)
+	if err == nil {
+		defer null.Close()
+		o := &r.w.options
+		var p *process
+		if p, err = r.w.reaper.start(r.command(o.PreStop.Argv, o.Env, null, o.Stdout, o.Stderr)); err == nil {
+			r.w.log.Info("pre-stop command started", "pid", p.pid)
+			return p
+		}
+	}
+	r.w.log.Warn("pre-stop command not started", "error", err)
+	return nil
+}
+
+// terminate sends the stop signal. From then on the workload is not ready, and
+// nobody asks any more.
+func (r *run) terminate(now time.Time) {
+	r.unprobe()
+	err := r.main.terminate(r.w.options.StopSignal)
+	r.w.update(r, func(s *State) {
+		s.SignalledAt = now
+		s.setReady(false, reasonStopping, now)
+	})
+	switch {
+	case err == nil:
+		r.w.log.Info("stop signal sent", "pid", r.main.pid, "signal", r.w.options.StopSignal.String())
+	case !errors.Is(err, errProcessEnded):
+		r.w.log.Error("stop signal could not be sent", "pid", r.main.pid, "error", err)
+	}
+}
+
+func (r *run) kill() {
+	r.main.sweepAtEnd()
+	switch err := r.main.kill(); {
+	case err == nil:
+		r.w.update(r, func(s *State) { s.Killed = true })
+		r.w.log.Warn("workload killed, with its process group", "pid", r.main.pid)
+	case !errors.Is(err, errProcessEnded):
+		r.w.log.Error("workload could not be killed", "pid", r.main.pid, "error", err)
+	}
+}
+
+// finish ends the run after its main process. If that ended by itself, its
+// status is reported at once. After a drain everything it held is freed first.
+func (r *run) finish(preStop *process) {
+	r.cancel()
+	r.terminal.takeBack(r.main.pid)
+	if preStop != nil {
+		_ = preStop.kill()
+	}
+	if r.main.swept {
+		r.w.update(r, func(s *State) { s.setReady(false, reasonEnded, time.Now()) })
+		deadline := time.Now().Add(sweepTime)
+		if preStop != nil {
+			waitUntil(preStop.done, deadline)
+		}
+		waitUntil(r.watched(), deadline)
+		if n := r.w.reaper.sweep(r.origin, deadline); n > 0 {
+			r.w.log.Warn("processes of the workload do not die", "count", n)
+		}
+	}
+	code, signal := exitCode(r.main.status)
+	now := time.Now()
+	r.w.update(r, func(s *State) {
+		s.setReady(false, reasonEnded, now)
+		s.Running, s.Draining, s.Ended, s.ExitCode, s.Signal = false, false, now, code, signal
+	})
+	attributes := []any{"pid", r.main.pid, "exitCode", code}
+	if signal != 0 {
+		attributes = append(attributes, "signal", signal.String())
+	}
+	r.w.log.Info("workload ended", attributes...)
+}
+
+// watched is closed when the readiness watch has ended.
+func (r *run) watched() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.watching.Wait()
+	}()
+	return done
+}
+
+// close kills the workload if it runs, and waits until nothing of it does.
+func (r *run) close() error {
+	r.w.mu.Lock()
+	r.killNow = true
+	r.w.mu.Unlock()
+	r.wake()
+	deadline := time.Now().Add(closeTime)
+	if !waitUntil(r.ended, deadline) || !waitUntil(r.watched(), deadline) {
+		return fmt.Errorf("workload: close: process %d, or its readiness command, does not die", r.main.pid)
+	}
+	return nil
+}
+
+func waitUntil(done <-chan struct{}, deadline time.Time) bool {
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

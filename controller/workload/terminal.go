@@ -1,0 +1,129 @@
+package workload
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is our controlling terminal, which is lent to the workload's process
+// group while we would stand in its foreground.
+//
+// The shell's way, tcsetpgrp in the child, would have the child ignore SIGTTOU
+// for ever. So we do it, after the fork. The child may have asked the terminal
+// before, and be stopped for it: it is continued when that is seen.
+type terminal struct {
+	fd     int // -1: there is none
+	own    int // our process group
+	reaper *Reaper
+}
+
+// findTerminal looks for the terminal among the workload's streams. TIOCGPGRP
+// succeeds for our controlling terminal only.
+func findTerminal(r *Reaper, fds [3]uintptr) *terminal {
+	t := &terminal{own: unix.Getpgrp(), reaper: r}
+	for _, fd := range fds {
+		t.fd = int(fd)
+		if _, ok := t.foreground(); ok {
+			return t
+		}
+	}
+	t.fd = -1
+	return t
+}
+
+func (t *terminal) foreground() (group int, ok bool) {
+	n, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP)
+	return int(int32(n)), err == nil
+}
+
+// started lends the terminal to a workload that was just forked, if we stand
+// in the foreground. The reaper's lock is held.
+func (t *terminal) started(group int) {
+	if now, ok := t.foreground(); ok && now == t.own {
+		_ = t.lend(group)
+	}
+}
+
+// lend puts the workload into the foreground. The reaper's lock is held.
+func (t *terminal) lend(group int) error {
+	t.reaper.ignoreTTOU()
+	return unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group)
+}
+
+// takeBack puts us into the foreground when the workload has ended, unless
+// somebody else stands there by now: a shell that put us into the background.
+func (t *terminal) takeBack(group int) {
+	now, ok := t.foreground()
+	if !ok || now == t.own || t.own == 0 { // 0: not of our PID namespace
+		return
+	}
+	if now == group || os.Getpid() == 1 || syscall.Kill(-now, 0) == syscall.ESRCH {
+		_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, t.own)
+	}
+}
+
+// stopped is called when the workload's main process was stopped by a signal,
+// with the reaper's lock held and the process unreaped.
+func (t *terminal) stopped(group int, s syscall.Signal) {
+	switch s {
+	case syscall.SIGTTIN, syscall.SIGTTOU:
+		switch now, ok := t.foreground(); {
+		case !ok:
+			return
+		case now == group: // it asked before it was in the foreground
+		case now == t.own: // a shell has put us into the foreground
+			if t.lend(group) != nil {
+				return
+			}
+		case !t.suspend(group):
+			return
+		}
+	case syscall.SIGTSTP:
+		// Ctrl-Z. Without a shell above us that could continue the job, the
+		// kernel would have ignored it: it would not be stopped without us.
+		t.suspend(group)
+	default:
+		return
+	}
+	_ = syscall.Kill(-group, syscall.SIGCONT)
+}
+
+// suspend stops us with the workload, if there is a shell above us that has
+// job control: it sees us as the job, and continues us. It returns after that;
+// false if there is no such shell.
+func (t *terminal) suspend(group int) bool {
+	if !t.hasShell() {
+		return false
+	}
+	// The whole job, as Ctrl-Z would have. The signal may be taken by another
+	// thread while this one runs on: it waits for the end of the stop.
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
+	if syscall.Kill(0, syscall.SIGSTOP) != nil {
+		return false
+	}
+	<-continued
+	t.started(group)
+	return true
+}
+
+// hasShell tells that the nearest process above us that is not of our group is
+// of our session: that is what makes our group not an orphaned one (setpgid(2)).
+func (t *terminal) hasShell() bool {
+	session, err := unix.Getsid(0)
+	for pid := os.Getppid(); err == nil && pid != 0; {
+		p, ok := readStat(pid)
+		if !ok {
+			return false
+		}
+		if p.group != t.own {
+			return p.session == session
+		}
+		pid = p.parent
+	}
+	return false
+}

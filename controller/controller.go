@@ -1,0 +1,337 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/peer"
+)
+
+// Peers is how the controller hears of other instances and speaks to them.
+// *peer.Node is one.
+type Peers interface {
+	// Say replaces what is said of this instance. It never blocks.
+	Say(peer.Statement)
+	// Peers returns copies of all that is known of other instances.
+	Peers() []peer.Peer
+	// Changed is woken when that changed.
+	Changed() <-chan struct{}
+	// Vouch names containers that the Supervisor lists.
+	Vouch([]peer.ContainerID)
+	// Stats returns counters.
+	Stats() peer.Stats
+}
+
+// Workload is the command that this instance runs. *workload.Workload is one.
+type Workload interface {
+	// Start starts it, also again after it has ended.
+	Start() error
+	// Drain ends it in order. Called again, it replaces the plan.
+	Drain(workload.Plan)
+	// State returns a copy of its state.
+	State() workload.State
+	// Changed is woken when that changed.
+	Changed() <-chan struct{}
+}
+
+// Marker is the file handover-complete. *supervisor.Marker is one.
+type Marker interface {
+	Write() error
+	Remove() (removed bool, err error)
+}
+
+// Options are the parts of a controller. All but Supervisor are needed;
+// without one, Policy.SupervisorOff must be set.
+type Options struct {
+	Policy Policy
+	// Self is the identity; ListeningSince, ToldAt and Hurry are filled in.
+	Self           Self
+	AppID, Service string
+	Peers          Peers
+	Supervisor     Supervisor
+	Workload       Workload
+	Marker         Marker
+	Logger         *slog.Logger
+	// Version is shown in the status.
+	Version string
+}
+
+// Controller keeps one instance in the state that Decide wants. One goroutine,
+// that of Run, owns everything in it but the published state.
+type Controller struct {
+	o       Options
+	log     *slog.Logger
+	tracker *tracker
+	poller  *poller
+	journal *journal
+
+	self       Self
+	memory     Memory
+	supervisor Answers
+	listed     []Listed
+	explained  explanation
+	conditions []Condition
+	plan       workload.Plan
+	started    bool
+
+	told      atomic.Int32
+	wake      chan struct{}
+	pings     chan chan struct{}
+	published atomic.Pointer[published]
+	counters  counters
+}
+
+// New returns a controller that does nothing before Run.
+func New(o Options) (*Controller, error) {
+	switch {
+	case o.Peers == nil || o.Workload == nil || o.Marker == nil || o.Logger == nil:
+		return nil, errors.New("controller: new: Peers, Workload, Marker and Logger are all needed")
+	case o.Supervisor == nil && !o.Policy.SupervisorOff:
+		return nil, errors.New("controller: new: without a Supervisor, Policy.SupervisorOff must be set")
+	case o.Policy.PollInterval <= 0:
+		return nil, fmt.Errorf("controller: new: Policy.PollInterval is %v; it must be positive", o.Policy.PollInterval)
+	case o.Policy.DrainDelay+o.Policy.DrainReserve+exitReserve >= o.Policy.StopGracePeriod:
+		return nil, fmt.Errorf("controller: new: DrainDelay (%v) + DrainReserve (%v) + %v must be less than StopGracePeriod (%v)",
+			o.Policy.DrainDelay, o.Policy.DrainReserve, exitReserve, o.Policy.StopGracePeriod)
+	}
+	if o.Policy.SupervisorOff {
+		o.Supervisor = nil
+	}
+	c := &Controller{
+		o: o, log: o.Logger, self: o.Self,
+		tracker: newTracker(o.AppID, o.Service),
+		poller:  newPoller(o.Supervisor, o.AppID, o.Service, o.Policy.PollInterval),
+		journal: newJournal(o.Logger),
+		wake:    make(chan struct{}, 1),
+		pings:   make(chan chan struct{}),
+	}
+	c.published.Store(&published{next: make(chan struct{})})
+	return c, nil
+}
+
+// Tell tells the instance to stop: on SIGTERM or SIGINT. A second time ends a
+// hold. It never blocks and may be called from any goroutine.
+func (c *Controller) Tell() {
+	c.told.Add(1)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run reconciles until the instance is over, and returns the exit status of
+// the process: the workload's own, or 0 after a hand-over. The error is not nil
+// if the workload could not be started (it is a *workload.StartError), or ctx
+// has ended; then the workload is left as it is. Run may be called once.
+//
+// It is level-triggered: whatever happens only wakes it, and it then looks at
+// everything anew.
+func (c *Controller) Run(ctx context.Context) (int, error) {
+	asking, cancel := context.WithCancelCause(ctx)
+	defer c.poller.asking.Wait()
+	defer cancel(errors.New("controller: the instance is over"))
+
+	c.self.ListeningSince = time.Now()
+	c.journal.begin(&c.o, &c.self)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return 1, context.Cause(ctx)
+		case <-c.wake:
+		case <-timer.C:
+		case <-c.o.Peers.Changed():
+		case <-c.o.Workload.Changed():
+		case a := <-c.poller.answers:
+			c.answered(asking, a)
+		case e := <-c.poller.explanations:
+			c.explained, c.poller.explaining = e, false
+		case pong := <-c.pings:
+			close(pong)
+			continue
+		}
+		c.counters.reconciles.Add(1)
+		next, done, err := c.reconcile(asking)
+		if done || err != nil {
+			return next.ExitCode, err
+		}
+		timer.Stop()
+		if next.RequeueAfter > 0 {
+			timer.Reset(next.RequeueAfter)
+		}
+	}
+}
+
+// reconcile looks, decides and acts until there is nothing left to do at once.
+func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
+	for {
+		s := c.look()
+		d := Decide(s)
+		c.memory = d.Memory
+		d.Conditions = transition(c.conditions, d.Conditions, s.Now)
+		c.conditions = d.Conditions
+		c.journal.decided(&s, &d)
+		acted, err := c.act(&s, &d)
+		if err != nil {
+			d.ExitCode = 1
+			var failed *workload.StartError
+			if errors.As(err, &failed) {
+				d.ExitCode = failed.ExitCode
+			}
+			return d, true, err
+		}
+		c.publish(&s, &d)
+		if d.Exit {
+			return d, true, nil
+		}
+		if acted {
+			continue
+		}
+		due := c.poller.step(ctx, s.Now, d.Poll, d.AskSince, s.Self.Told())
+		if !due.IsZero() {
+			if wait := due.Sub(s.Now); d.RequeueAfter == 0 || wait < d.RequeueAfter {
+				d.RequeueAfter = max(wait, time.Millisecond)
+			}
+		}
+		return d, false, nil
+	}
+}
+
+// look takes a snapshot.
+func (c *Controller) look() Snapshot {
+	now := time.Now()
+	if told := c.told.Load(); told > 0 {
+		if !c.self.Told() {
+			c.self.ToldAt = now
+		}
+		c.self.Hurry = told > 1
+	}
+	peers := c.o.Peers.Peers()
+	lost := c.tracker.peers(now, peers)
+	answers := c.supervisor
+	answers.Containers = c.tracker.mark(c.listed)
+	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
+	answers.Introduced = c.poller.introduced()
+	state := c.o.Workload.State()
+	s := Snapshot{
+		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
+		Workload: WorkloadFacts{
+			Started: c.started, Ready: state.Ready,
+			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
+		},
+		PeerLostAt: lost, Memory: c.memory,
+	}
+	c.journal.observed(&s, &state)
+	return s
+}
+
+// act makes the decision so. It reports whether facts changed by that, so that
+// there is more to decide at once.
+func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
+	c.say(d, s)
+	c.mark(d.Marker)
+	switch d.Workload {
+	case WorkloadRun:
+		if s.Workload.Started && !s.Workload.Ended {
+			break
+		}
+		c.plan = workload.Plan{}
+		c.counters.starts.Add(1)
+		if err := c.o.Workload.Start(); err != nil {
+			c.journal.note(slog.LevelError, "WorkloadNotStarted", err.Error())
+			return false, fmt.Errorf("controller: start the workload: %w", err)
+		}
+		c.started = true
+		return true, nil
+	case WorkloadDrain:
+		plan := workload.Plan{SignalAt: d.SignalAt, KillAt: d.KillAt, KillAfter: c.o.Policy.DrainTimeout}
+		if plan != c.plan {
+			c.plan = plan
+			c.o.Workload.Drain(plan)
+		}
+	}
+	return false, nil
+}
+
+// say tells the peers; the node says only what is new.
+func (c *Controller) say(d *Decision, s *Snapshot) {
+	c.o.Peers.Say(peer.Statement{
+		Phase: d.Phase, Told: s.Self.Told(), Ask: d.Ask, AskEvery: d.AskEvery,
+		Eager: d.Eager, Acks: d.Acks, Release: c.release(),
+	})
+}
+
+// mark writes or removes the marker.
+func (c *Controller) mark(wish MarkerWish) {
+	switch wish {
+	case MarkerWrite:
+		if err := c.o.Marker.Write(); err != nil {
+			c.journal.note(slog.LevelWarn, "MarkerNotWritten",
+				"the marker could not be written, so a Supervisor before 14.13.10 waits for its own time-out: "+err.Error())
+			return
+		}
+		c.journal.note(slog.LevelInfo, "MarkerWritten", "the marker tells the Supervisor that everything is released")
+	case MarkerRemove:
+		removed, err := c.o.Marker.Remove()
+		switch {
+		case err != nil:
+			c.journal.note(slog.LevelWarn, "MarkerNotRemoved",
+				"a leftover marker could not be removed; it may end the next hand-over too early: "+err.Error())
+		case removed:
+			c.journal.note(slog.LevelInfo, "MarkerRemoved", "a marker that nobody waits for was removed")
+		}
+	}
+}
+
+// answered takes in what a request brought.
+func (c *Controller) answered(ctx context.Context, a answer) {
+	now := time.Now()
+	c.poller.received(now, a)
+	c.counters.asked(a.err, a.took)
+	c.journal.answered(a.err)
+	if a.err != nil {
+		return
+	}
+	before := c.listed
+	c.listed = c.tracker.listed(&a.view)
+	c.supervisor.RequestedAt, c.supervisor.ReceivedAt = a.view.RequestedAt, a.view.ReceivedAt
+	if !sameContainers(before, c.listed) {
+		ids := make([]peer.ContainerID, 0, len(c.listed))
+		for i := range c.listed {
+			ids = append(ids, c.listed[i].Short())
+		}
+		c.o.Peers.Vouch(ids)
+		c.poller.explain(ctx)
+	}
+}
+
+func sameContainers(a, b []Listed) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].ID != b[i].ID {
+			return false
+		}
+	}
+	return true
+}
+
+// release returns the own release id, 0 if unknown.
+func (c *Controller) release() uint64 { return c.releaseOf(c.self.Container) }
+
+// releaseOf returns the release id of a listed container, 0 if unknown.
+func (c *Controller) releaseOf(id peer.ContainerID) uint64 {
+	for i := range c.listed {
+		if l := &c.listed[i]; l.Short() == id {
+			return uint64(max(0, c.explained.releases.ByImage[l.ImageID].ReleaseID))
+		}
+	}
+	return 0
+}

@@ -1,0 +1,160 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/handover-controller/handover/peer"
+)
+
+// world is one look at a snapshot. Every question that it answers and whose
+// answer depends on the time notes when that answer changes next, so that no
+// decision can forget to be made again.
+type world struct {
+	*Snapshot
+	memory Memory    // what the next decision will be told
+	wake   time.Time // the earliest such moment; zero: none
+}
+
+// at notes that something changes at t.
+func (w *world) at(t time.Time) {
+	if t.After(w.Now) && (w.wake.IsZero() || t.Before(w.wake)) {
+		w.wake = t
+	}
+}
+
+// reached reports whether t has come.
+func (w *world) reached(t time.Time) bool {
+	w.at(t)
+	return !w.Now.Before(t)
+}
+
+// within reports whether less than d has passed since t.
+func (w *world) within(t time.Time, d time.Duration) bool {
+	return !t.IsZero() && !w.reached(t.Add(d))
+}
+
+// fresh reports whether the last usable answer still tells about the present.
+func (w *world) fresh() bool {
+	return w.within(w.Supervisor.RequestedAt, 2*w.Policy.PollInterval)
+}
+
+// find returns the listed container of that id.
+func (w *world) find(id peer.ContainerID) *Listed {
+	if id == "" {
+		return nil
+	}
+	for i := range w.Supervisor.Containers {
+		if c := &w.Supervisor.Containers[i]; c.Short() == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// own returns the own container as it is listed, or nil.
+func (w *world) own() *Listed { return w.find(w.Self.Container) }
+
+// listedAlone reports whether the last answer lists the own container and no
+// other one of the service.
+func (w *world) listedAlone() bool {
+	return len(w.Supervisor.Containers) == 1 && w.own() != nil
+}
+
+// announcing reports whether the peer said last that it serves, or that it is
+// able to as soon as the resource is free.
+func announcing(p *peer.Peer) bool {
+	return !p.Told && !p.Gone && (p.Phase == peer.PhaseServing || p.Phase == peer.PhasePrepared)
+}
+
+// announced reports whether the peer says, now, that it serves. That it said
+// so once and is not forgotten yet is not enough: a crash loop lives in such
+// gaps.
+func (w *world) announced(p *peer.Peer) bool {
+	if p.Legacy {
+		return announcing(p) && w.within(p.LastHeard, legacyAnnouncedWithin)
+	}
+	return announcing(p) && w.within(p.LastHeard, announcedWithin)
+}
+
+// live reports whether the peer was heard so recently that it speaks for
+// itself.
+func (w *world) live(p *peer.Peer) bool {
+	if p.Legacy {
+		return w.within(p.LastHeard, legacyAnnouncedWithin)
+	}
+	return w.within(p.LastHeard, liveWithin)
+}
+
+// absent reports whether the peer's container is missing from a fresh answer
+// and nothing was heard from it since that answer was requested. A peer that
+// speaks after it disproves the list, whatever the list says.
+func (w *world) absent(p *peer.Peer) bool {
+	return p.Container != "" && w.fresh() && w.find(p.Container) == nil &&
+		p.LastHeard.Before(w.Supervisor.RequestedAt)
+}
+
+// running tells what the Supervisor says of that peer's container, and why it
+// is not known if it is not.
+func (w *world) running(p *peer.Peer) (ConditionStatus, Reason, string) {
+	switch {
+	case w.Policy.SupervisorOff:
+		return True, "SupervisorOff", "supervisor.mode is off: announcements alone decide"
+	case !w.fresh():
+		switch {
+		case w.Supervisor.Rotated:
+			return Unknown, "KeyRotated", "the Supervisor refuses the key that it accepted before"
+		case w.Supervisor.Failed:
+			return Unknown, "NoAnswer", "the Supervisor gave no usable answer"
+		case !w.Supervisor.RequestedAt.IsZero():
+			return Unknown, "Outdated", "the Supervisor's last answer is too old to tell"
+		default:
+			return Unknown, "NotAsked", "the Supervisor has not answered yet"
+		}
+	case w.Self.Container == "":
+		return Unknown, "OwnContainerUnknown", "the own container id is unknown: set service.container_id"
+	case p.Legacy:
+		if w.match(p, w.legacyRunningFor()) != nil {
+			return True, "Running", "the Supervisor lists a running container that matches the handover-lib peer"
+		}
+		return Unknown, "NoMatch", "no listed container matches the handover-lib peer (yet)"
+	case p.Container == "":
+		return Unknown, "ContainerUnknown", "the younger instance does not know its container id"
+	}
+	c := w.find(p.Container)
+	if c == nil {
+		return False, "NotListed", "the Supervisor does not list container " + string(p.Container)
+	}
+	if !c.Status.Running() {
+		return False, "NotRunning", "the Supervisor reports container " + string(p.Container) + " as " + string(c.Status)
+	}
+	return True, "Running", "the Supervisor reports container " + string(p.Container) + " as " + string(c.Status)
+}
+
+func (w *world) legacyRunningFor() time.Duration {
+	if w.Self.Told() {
+		return legacyRunningForTold
+	}
+	return legacyRunningFor
+}
+
+// match finds the container of a handover-lib peer, which has no container id:
+// another container of the service, created later than the own one and not
+// after the peer's own start, reported running for at least that long, from
+// which this program was never heard.
+func (w *world) match(p *peer.Peer, atLeast time.Duration) *Listed {
+	own := w.own()
+	if own == nil || own.CreatedAt.IsZero() {
+		return nil
+	}
+	for i := range w.Supervisor.Containers {
+		c := &w.Supervisor.Containers[i]
+		switch {
+		case c == own, c.Extended, c.Unnamed, c.RunningSince.IsZero():
+		case !c.CreatedAt.After(own.CreatedAt), c.CreatedAt.UnixMilli() > p.StartMilli:
+		case atLeast > 0 && !w.reached(c.RunningSince.Add(atLeast)):
+		default:
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/handover-controller/handover/peer"
+)
+
+// Reason is a machine-readable word for why something was decided, in the
+// form of Kubernetes' condition reasons.
+type Reason string
+
+// Why an instance does what it does.
+const (
+	ReasonListening        Reason = "Listening"         // restarted: looks for a younger instance first
+	ReasonAlone            Reason = "Alone"             // no younger instance is known
+	ReasonYoungerNotReady  Reason = "YoungerNotReady"   // a younger instance does not serve yet
+	ReasonYoungerSilent    Reason = "YoungerSilent"     // a younger instance was not heard just now
+	ReasonYoungerUnknown   Reason = "YoungerUnknown"    // the Supervisor did not say whether it runs
+	ReasonYoungerNotListed Reason = "YoungerNotRunning" // the Supervisor says that it does not run
+	ReasonSettling         Reason = "Settling"          // both signals hold, not for long enough yet
+	ReasonBothSignals      Reason = "BothSignals"       // announced and running: step down
+	ReasonHolding          Reason = "Holding"           // told, and a successor is not ready yet
+	ReasonSearching        Reason = "Searching"         // told, and not known yet whether there is a successor
+	ReasonSuccessorServes  Reason = "SuccessorServes"   // told, and the successor serves, runs and acknowledges
+	ReasonSuccessorTrusted Reason = "SuccessorTrusted"  // the same, but the Supervisor does not answer
+	ReasonNoSuccessor      Reason = "NoSuccessor"       // told, nobody takes over: a plain stop
+	ReasonHoldEnded        Reason = "HoldEnded"         // told, the successor was not ready in time
+	ReasonHurried          Reason = "Hurried"           // told twice
+	ReasonToldEarly        Reason = "ToldBeforeStart"   // told before the workload was started
+	ReasonDraining         Reason = "Draining"          // the workload finishes its work
+	ReasonReleased         Reason = "Released"          // the workload has ended, a younger instance serves
+	ReasonSteppedAside     Reason = "SteppedAside"      // restarted while a younger instance serves
+	ReasonYoungerLost      Reason = "YoungerLost"       // the younger instance is lost: serve again
+	ReasonWorkloadEnded    Reason = "WorkloadEnded"     // the workload ended by itself
+	ReasonHandedOver       Reason = "HandedOver"        // released and told: end
+)
+
+// WorkloadWish is what should be true of the workload.
+type WorkloadWish uint8
+
+// The wishes.
+const (
+	// WorkloadWait: not started yet, and not to be started now.
+	WorkloadWait WorkloadWish = iota
+	// WorkloadRun: it should run.
+	WorkloadRun
+	// WorkloadDrain: it should end in order.
+	WorkloadDrain
+	// WorkloadStay: it has ended and stays so.
+	WorkloadStay
+)
+
+// MarkerWish is what should happen to the file handover-complete.
+type MarkerWish uint8
+
+// The wishes.
+const (
+	MarkerKeep MarkerWish = iota
+	MarkerWrite
+	MarkerRemove
+)
+
+// Decision is what should be. The loop makes it so; nothing in it is an event
+// that could be missed.
+type Decision struct {
+	// Phase and the fields below it are what to say to peers.
+	Phase    peer.Phase
+	Ask      bool
+	AskEvery time.Duration
+	Eager    bool
+	Acks     []peer.InstanceID
+
+	Workload WorkloadWish
+	// SignalAt and KillAt bound the drain: the stop signal, then SIGKILL. KillAt
+	// is zero while only the drain time-out, counted from the stop signal, bounds it.
+	SignalAt, KillAt time.Time
+
+	Marker MarkerWish
+
+	// Exit ends the process with ExitCode.
+	Exit     bool
+	ExitCode int
+
+	// Poll wants answers from the Supervisor, one every poll interval, and at
+	// once if none was requested since AskSince.
+	Poll     bool
+	AskSince time.Time
+
+	// Reason and Message say why, for people. Warning asks for attention.
+	Reason  Reason
+	Message string
+	Warning bool
+	// HoldEnds is when the hold must end; zero while there is none.
+	HoldEnds   time.Time
+	Conditions []Condition
+
+	// RequeueAfter is when to decide again if nothing happens; 0: never.
+	RequeueAfter time.Duration
+	Memory       Memory
+}

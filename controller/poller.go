@@ -1,0 +1,163 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/handover-controller/handover/supervisor"
+)
+
+// Supervisor is what the controller asks. *supervisor.Client is one.
+type Supervisor interface {
+	// View returns the containers of the device.
+	View(ctx context.Context) (supervisor.View, error)
+	// Releases returns the release of each image of the application. It only
+	// serves to explain.
+	Releases(ctx context.Context, appID string) (supervisor.Releases, error)
+	// Target returns the release that the service should run. It only serves to
+	// explain.
+	Target(ctx context.Context, appID, service string) (supervisor.Target, error)
+}
+
+// Bounds on requests. Each one makes the Supervisor inspect every container of
+// the device.
+const (
+	// burstAtMost requests may follow each other at once, because of something
+	// heard or a signal; after that, one more each poll interval.
+	burstAtMost = 5
+	// introductions is how often an instance asks at its start, until the
+	// Supervisor answers once.
+	introductions = 5
+	// pauseAtMost is the longest pause between requests that fail.
+	pauseAtMost = 30 * time.Second
+)
+
+// answer is what one request brought.
+type answer struct {
+	view supervisor.View
+	err  error
+	took time.Duration
+}
+
+// explanation is what the endpoints say that take no part in decisions.
+type explanation struct {
+	releases supervisor.Releases
+	target   supervisor.Target
+	err      error
+}
+
+// poller asks the Supervisor, one request at a time. Its methods belong to the
+// loop; only the requests themselves run beside it.
+type poller struct {
+	supervisor   Supervisor
+	app, service string
+	interval     time.Duration
+
+	answers      chan answer
+	explanations chan explanation
+	asking       sync.WaitGroup
+
+	inFlight, explaining bool
+	sentAt, doneAt       time.Time
+	failures             int
+	spare                float64 // requests that may be sent out of turn
+	spareAt              time.Time
+	worked               bool // the key was accepted once
+	err                  error
+}
+
+func newPoller(s Supervisor, app, service string, interval time.Duration) *poller {
+	return &poller{
+		supervisor: s, app: app, service: service, interval: interval,
+		answers: make(chan answer, 1), explanations: make(chan explanation, 1),
+		spare: burstAtMost,
+	}
+}
+
+// step sends a request if one is due, and returns when to step again if
+// nothing happens; zero: not before the next decision.
+func (p *poller) step(ctx context.Context, now time.Time, poll bool, askSince time.Time, told bool) time.Time {
+	if p.supervisor == nil || p.inFlight {
+		return time.Time{}
+	}
+	p.spare = min(burstAtMost, p.spare+float64(now.Sub(p.spareAt))/float64(p.interval))
+	p.spareAt = now
+	if p.sentAt.Before(askSince) {
+		if p.spare >= 1 {
+			p.spare--
+			p.send(ctx, now)
+			return time.Time{}
+		}
+		return now.Add(time.Duration((1 - p.spare) * float64(p.interval)))
+	}
+	if !poll {
+		return time.Time{}
+	}
+	due := p.doneAt.Add(p.pause(told))
+	if now.Before(due) {
+		return due
+	}
+	p.send(ctx, now)
+	return time.Time{}
+}
+
+// pause is the time between two requests: longer with each failure, unless the
+// time is short anyway.
+func (p *poller) pause(told bool) time.Duration {
+	if told {
+		return p.interval
+	}
+	pause := p.interval
+	for range p.failures {
+		if pause *= 2; pause >= pauseAtMost {
+			return max(p.interval, pauseAtMost)
+		}
+	}
+	return pause
+}
+
+func (p *poller) send(ctx context.Context, now time.Time) {
+	p.inFlight, p.sentAt = true, now
+	p.asking.Go(func() {
+		v, err := p.supervisor.View(ctx)
+		p.answers <- answer{view: v, err: err, took: time.Since(now)}
+	})
+}
+
+// received takes note of an answer.
+func (p *poller) received(now time.Time, a answer) {
+	p.inFlight, p.doneAt, p.err = false, now, a.err
+	if a.err != nil {
+		p.failures++
+		return
+	}
+	p.failures, p.worked = 0, true
+}
+
+// introduced reports whether the Supervisor has answered once, or was asked
+// often enough at the start.
+func (p *poller) introduced() bool { return p.worked || p.failures >= introductions }
+
+// rotated reports whether the Supervisor refused a key that it accepted before.
+func (p *poller) rotated() bool {
+	var e *supervisor.Error
+	return p.worked && errors.As(p.err, &e) && e.Kind == supervisor.KindUnauthorized
+}
+
+// explain asks for the releases and the target. What fails is asked again with
+// the next new container.
+func (p *poller) explain(ctx context.Context) {
+	if p.supervisor == nil || p.explaining {
+		return
+	}
+	p.explaining = true
+	p.asking.Go(func() {
+		var e explanation
+		e.releases, e.err = p.supervisor.Releases(ctx, p.app)
+		target, err := p.supervisor.Target(ctx, p.app, p.service)
+		e.target, e.err = target, errors.Join(e.err, err)
+		p.explanations <- e
+	})
+}

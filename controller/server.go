@@ -1,0 +1,103 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/handover-controller/handover/peer"
+)
+
+// aliveWithin is how long the loop may take to show that it goes round.
+const aliveWithin = 2 * time.Second
+
+// Handler serves the status API: GET /status (JSON), /metrics (Prometheus),
+// /healthz, /readyz and /events (server-sent events, one status for each
+// change). It is read-only and shows no secrets.
+func (c *Controller) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", c.serveStatus)
+	mux.HandleFunc("GET /events", c.serveEvents)
+	mux.HandleFunc("GET /healthz", c.serveHealth)
+	mux.HandleFunc("GET /readyz", c.serveReady)
+	metrics := c.metrics()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		metrics.WritePrometheus(w)
+	})
+	return mux
+}
+
+func (c *Controller) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(c.Status()) // the reader may be gone
+}
+
+// serveEvents sends the status now, and again at each change, as long as the
+// reader stays.
+func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
+	flusher := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	for {
+		p := c.published.Load()
+		data, err := json.Marshal(p.status(&c.o))
+		if err != nil {
+			return
+		}
+		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil || flusher.Flush() != nil {
+			return
+		}
+		select {
+		case <-p.next:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// serveHealth answers 200 while the instance does its part. A workload that is
+// not ready any more while it should serve is not healthy; one that is still
+// starting, or that was ended in order, is.
+func (c *Controller) serveHealth(w http.ResponseWriter, r *http.Request) {
+	if err := c.alive(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	p := c.published.Load()
+	if p.decision.Phase == peer.PhaseStarting && p.workload.EverReady && !p.workload.Ready && p.workload.Running {
+		http.Error(w, "the workload is not ready any more: "+p.workload.NotReadyReason, http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// alive waits for the loop to go round once.
+func (c *Controller) alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+	defer cancel()
+	pong := make(chan struct{})
+	select {
+	case c.pings <- pong:
+		<-pong
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("controller: the loop did not answer within %v", aliveWithin)
+	}
+}
+
+// serveReady answers 200 while a proxy may send requests here.
+func (c *Controller) serveReady(w http.ResponseWriter, _ *http.Request) {
+	p := c.published.Load()
+	phase := p.decision.Phase
+	if p.workload.Ready && (phase == peer.PhaseServing || phase == peer.PhaseHolding) {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	http.Error(w, "the instance is "+phase.String(), http.StatusServiceUnavailable)
+}

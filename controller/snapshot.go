@@ -1,0 +1,211 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
+)
+
+// Policy holds the settings that a decision depends on. All durations are in
+// the same clock as Snapshot.Now.
+type Policy struct {
+	// SupervisorOff: announcements alone decide, as with handover-lib.
+	SupervisorOff bool
+	// PollInterval is the pause between two requests to the Supervisor. An
+	// answer is fresh while its request is at most two of them old.
+	PollInterval time.Duration
+	// Settle is how long both signals must have held without evidence against.
+	Settle time.Duration
+	// Discovery bounds the search for a successor while the Supervisor cannot
+	// be reached, from the moment of being told.
+	Discovery time.Duration
+	// UnknownAfter is how long an instance that is told waits for the
+	// Supervisor before it trusts its successor's acknowledgement alone.
+	UnknownAfter time.Duration
+	// StopGracePeriod is the time between SIGTERM and SIGKILL.
+	StopGracePeriod time.Duration
+	// DrainDelay, DrainTimeout and DrainReserve: see the configuration.
+	DrainDelay, DrainTimeout, DrainReserve time.Duration
+	// NotReadyAfter is how long a younger peer may live without serving before
+	// a released instance starts its workload again: the time in which its
+	// readiness probes would have failed often enough.
+	NotReadyAfter time.Duration
+	// LegacyExpireAfter is the silence after which a handover-lib peer, which
+	// cannot be asked, is regarded as lost.
+	LegacyExpireAfter time.Duration
+}
+
+// Times that the design fixes.
+const (
+	// announcedWithin: an announcement is "now" for so long after its receipt.
+	announcedWithin = time.Second
+	// legacyAnnouncedWithin is the same for handover-lib, which announces every
+	// ten seconds and cannot be asked.
+	legacyAnnouncedWithin = 11 * time.Second
+	// liveWithin: a peer that was heard so recently speaks for itself; the
+	// Supervisor's list does not speak over it. It is asked every 300 ms.
+	liveWithin = 4 * time.Second
+	// silentAfter is the silence after which a released instance no longer
+	// relies on a younger peer that said that it serves.
+	silentAfter = 10 * time.Second
+	// uneasyAfter is the silence after which a released instance asks more
+	// often, and asks the Supervisor as well.
+	uneasyAfter = 2 * time.Second
+	// exitReserve is kept for the end of the process itself before SIGKILL.
+	exitReserve = 500 * time.Millisecond
+	// listenFor is how long a restarted instance listens before it starts its
+	// workload; answerWithin is how much longer it waits for the Supervisor if
+	// it heard a peer that may be younger.
+	listenFor    = 150 * time.Millisecond
+	answerWithin = 400 * time.Millisecond
+	// legacyRunningFor is how long a container must have been running before a
+	// handover-lib peer is matched to it: by then an instance of this program
+	// would have been heard. legacyRunningForTold is the same under SIGTERM.
+	legacyRunningFor     = 5 * time.Second
+	legacyRunningForTold = 2500 * time.Millisecond
+	// settleAfterRestart doubles with each time a released instance had to
+	// start its workload again, up to settleAtMost.
+	settleAfterRestart = 10 * time.Second
+	settleAtMost       = 160 * time.Second
+
+	askEvery         = 300 * time.Millisecond
+	askEveryReleased = time.Second
+)
+
+// Snapshot is everything that a decision is made from. It is plain data: who
+// has the same snapshot comes to the same decision.
+type Snapshot struct {
+	Now    time.Time
+	Policy Policy
+	Self   Self
+	// Peers are the other instances that were heard, those that are gone among
+	// them.
+	Peers      []peer.Peer
+	Supervisor Answers
+	Workload   WorkloadFacts
+	// PeerLostAt is when a peer was last forgotten or said that it ends; zero
+	// if that never happened.
+	PeerLostAt time.Time
+	// Memory is what the last decision wants the next one to know.
+	Memory Memory
+}
+
+// Self is what an instance knows about itself.
+type Self struct {
+	Instance   peer.InstanceID
+	Container  peer.ContainerID // empty: unknown
+	FirstStart peer.FirstStart
+	// StartMilli is the wall time of the container's first start, in
+	// milliseconds since the Unix epoch: what handover-lib compares.
+	StartMilli int64
+	// Boot is the hash of the present boot's id, as in peer.FirstStart.
+	Boot [4]byte
+	// Restarted: the container has been started before.
+	Restarted bool
+	// ListeningSince is when this process began to listen to peers.
+	ListeningSince time.Time
+	// ToldAt is when the first signal to stop arrived; zero: not told.
+	ToldAt time.Time
+	// Hurry: a second one arrived.
+	Hurry bool
+}
+
+// Told reports whether the instance has been told to stop.
+func (s *Self) Told() bool { return !s.ToldAt.IsZero() }
+
+// Answers is what is known from the Supervisor, reduced to the containers of
+// this service.
+type Answers struct {
+	// RequestedAt and ReceivedAt belong to the last usable answer; zero: none.
+	RequestedAt, ReceivedAt time.Time
+	// Containers are the service's containers in that answer, newest first.
+	Containers []Listed
+	// Failed tells that the last request brought no usable answer.
+	Failed bool
+	// Introduced: the Supervisor has answered once, or was asked often enough at
+	// the start. Only a key that was seen to work can be seen to be rotated.
+	Introduced bool
+	// Rotated tells that the Supervisor refused a key that it accepted before.
+	Rotated bool
+}
+
+// Listed is a container in the Supervisor's list with what was learnt about it
+// over time.
+type Listed struct {
+	supervisor.Container
+	// RunningSince is when the first of an unbroken row of answers was requested
+	// that all report it running; zero: not running.
+	RunningSince time.Time
+	// Extended: an announcement of this program came from it at some time, so
+	// it cannot be the container of a handover-lib peer.
+	Extended bool
+	// Unnamed: the answer names no app or no service for it. It may be one of
+	// this service, so it counts where a successor is sought and nowhere else.
+	Unnamed bool
+}
+
+// Short is the container's id in the form that peers use.
+func (l *Listed) Short() peer.ContainerID { return shortID(l.ID) }
+
+func shortID(id string) peer.ContainerID {
+	if len(id) > 12 {
+		id = id[:12]
+	}
+	return peer.ContainerID(id)
+}
+
+// WorkloadFacts is the state of the own workload.
+type WorkloadFacts struct {
+	// Started: it was started at least once by this process.
+	Started bool
+	// Ready: it runs and its readiness probe says so.
+	Ready bool
+	// Ended: it has been started and does not run any more.
+	Ended bool
+	// ExitCode is its exit status once Ended: 128+n for a signal.
+	ExitCode int
+}
+
+// Memory is what one decision hands to the next. Only Decide makes it.
+type Memory struct {
+	// Drain is the drain under way or completed; nil while there is none.
+	Drain *Drain
+	// Settling are the younger peers whose both signals hold, since when.
+	Settling []Settling
+	// Restarts counts how often the workload was started again after a release
+	// since the last completed hand-over.
+	Restarts int
+	// HadSuccessor: at the last decision of a told instance there was one.
+	HadSuccessor bool
+	// SuccessorLostAt is when the last successor was lost; zero: never.
+	SuccessorLostAt time.Time
+	// MarkerWritten: this instance wrote the marker and has not removed it.
+	MarkerWritten bool
+	// AloneChecked is the PeerLostAt for which the marker question is settled.
+	AloneChecked time.Time
+}
+
+// Drain is one orderly end of the workload. It is never undone.
+type Drain struct {
+	Since  time.Time
+	Reason Reason
+	// For is the peer that this instance steps down for; zero if none.
+	For peer.InstanceID
+	// HandOver: another instance serves. The exit status is 0.
+	HandOver bool
+	// Aside: the workload was never started, a younger instance serves already.
+	Aside bool
+	// Completed: both signals held once more after the release.
+	Completed bool
+	// Unmarked says why no marker was written; empty if one was.
+	Unmarked string
+	// ReleasedAt is when the workload had ended; zero: it still runs.
+	ReleasedAt time.Time
+}
+
+// Settling is a younger peer whose both signals hold.
+type Settling struct {
+	Instance peer.InstanceID
+	Since    time.Time
+}

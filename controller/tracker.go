@@ -1,0 +1,82 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
+)
+
+// tracker keeps what a single answer or a single look at the peers cannot
+// tell: since when a container is reported running, from which containers this
+// program was ever heard, and when a peer was lost.
+type tracker struct {
+	app, service string
+	runningSince map[string]time.Time
+	extended     map[peer.ContainerID]struct{}
+	alive        map[peer.InstanceID]struct{}
+	lostAt       time.Time
+}
+
+// extendedAtMost bounds the memory of containers heard; a device has few, and
+// who can forge them can do so without end.
+const extendedAtMost = 256
+
+func newTracker(app, service string) *tracker {
+	return &tracker{
+		app: app, service: service,
+		runningSince: map[string]time.Time{},
+		extended:     map[peer.ContainerID]struct{}{},
+		alive:        map[peer.InstanceID]struct{}{},
+	}
+}
+
+// peers notes who is there and returns when somebody was last lost.
+func (t *tracker) peers(now time.Time, all []peer.Peer) time.Time {
+	alive := make(map[peer.InstanceID]struct{}, len(all))
+	for i := range all {
+		p := &all[i]
+		if !p.Gone {
+			alive[p.Instance] = struct{}{}
+		}
+		if p.Container != "" && !p.Legacy && len(t.extended) < extendedAtMost {
+			t.extended[p.Container] = struct{}{}
+		}
+	}
+	for id := range t.alive {
+		if _, still := alive[id]; !still {
+			t.lostAt = now
+		}
+	}
+	t.alive = alive
+	return t.lostAt
+}
+
+// listed reduces an answer to the containers of the own service.
+func (t *tracker) listed(v *supervisor.View) []Listed {
+	var all []Listed
+	running := map[string]time.Time{}
+	for _, c := range v.Of(t.app, t.service) {
+		l := Listed{Container: c, Unnamed: c.AppID == "" || c.Service == ""}
+		if c.Status.Running() {
+			l.RunningSince = v.RequestedAt
+			if since, ok := t.runningSince[c.ID]; ok {
+				l.RunningSince = since
+			}
+			running[c.ID] = l.RunningSince
+		}
+		all = append(all, l)
+	}
+	t.runningSince = running
+	return all
+}
+
+// mark completes listed containers with what was heard by now.
+func (t *tracker) mark(all []Listed) []Listed {
+	marked := make([]Listed, len(all))
+	copy(marked, all)
+	for i := range marked {
+		_, marked[i].Extended = t.extended[marked[i].Short()]
+	}
+	return marked
+}

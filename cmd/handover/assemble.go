@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/handover-controller/handover/config"
+	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
+)
+
+// This file turns the configuration into the options of the other packages.
+
+func policy(cfg *config.Config) controller.Policy {
+	return controller.Policy{
+		PollInterval:      cfg.Supervisor.PollInterval,
+		Settle:            cfg.Policy.Settle,
+		Discovery:         cfg.Policy.Discovery,
+		UnknownAfter:      cfg.Policy.UnknownAfter,
+		StopGracePeriod:   cfg.Service.StopGracePeriod,
+		DrainDelay:        cfg.Policy.DrainDelay,
+		DrainTimeout:      cfg.Policy.DrainTimeout,
+		DrainReserve:      cfg.Policy.DrainReserve,
+		NotReadyAfter:     cfg.Readiness.Period * time.Duration(cfg.Readiness.Failures),
+		LegacyExpireAfter: cfg.Announce.ExpireAfter,
+	}
+}
+
+func identity(self *peer.Self) controller.Self {
+	s := controller.Self{
+		Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart,
+		StartMilli: self.StartMilli, Restarted: self.Restarted,
+	}
+	if self.BootID != "" {
+		s.Boot = peer.BootHash(self.BootID)
+	}
+	return s
+}
+
+// newSupervisor returns nil if the Supervisor is not to be asked.
+func newSupervisor(cfg *config.Config) (*supervisor.Client, error) {
+	sv := cfg.Supervisor
+	if sv.Mode == config.SupervisorOff || sv.Mode == config.SupervisorAuto && sv.Address == "" {
+		return nil, nil //nolint:nilnil // no client is not an error
+	}
+	return supervisor.NewClient(supervisor.Options{Address: sv.Address, APIKey: sv.APIKey.Reveal(), Timeout: sv.Timeout})
+}
+
+// newMarker warns if the marker can't be written.
+func newMarker(cfg *config.Config, log *slog.Logger) *supervisor.Marker {
+	m := supervisor.NewMarker(cfg.Policy.CompletePath)
+	if err := m.Check(); err != nil {
+		log.Warn(err.Error())
+	}
+	return m
+}
+
+func newNode(cfg *config.Config, self *peer.Self, log *slog.Logger) (*peer.Node, error) {
+	way, err := peer.OpenMulticast(peer.MulticastConfig{
+		Group: cfg.Network.Group, Port: cfg.Network.Port, StatusPort: cfg.Announce.StatusPort,
+		Mode: peer.Mode(cfg.Network.Mode), Interface: cfg.Network.Interface, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	secrets := make([][]byte, 0, len(cfg.Announce.Secrets))
+	for _, s := range cfg.Announce.Secrets {
+		secrets = append(secrets, []byte(s.Reveal()))
+	}
+	return peer.Start(peer.Config{
+		Self:     self.Identity,
+		Domain:   peer.NewDomain(self.BootID, cfg.Service.AppID, cfg.Service.Name),
+		Interval: cfg.Announce.Interval, ExpireAfter: cfg.Announce.ExpireAfter,
+		Legacy: cfg.Announce.Legacy, Secrets: secrets,
+		StatusMessages: cfg.Announce.StatusPort != 0, ServiceName: cfg.Service.Name,
+		Ways: []peer.Way{way}, Logger: log,
+	})
+}
+
+func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log *slog.Logger) (*workload.Workload, error) {
+	r := cfg.Readiness
+	return workload.New(workload.Options{
+		Argv: argv, StopSignal: cfg.Process.StopSignal, PreStop: workload.Command{Argv: cfg.Process.PreStop.Argv},
+		Readiness: workload.Readiness{
+			HTTP: r.HTTP, TCP: r.TCP, Command: workload.Command{Argv: r.Command.Argv}, File: r.File, Notify: r.Notify,
+			After: r.After, AfterAuto: r.AfterAuto, Period: r.Period, Timeout: r.Timeout,
+			ServingPeriod: r.ServingPeriod, Failures: r.Failures,
+		},
+		Reaper: reaper, Logger: log,
+	})
+}
+
+// serveStatus serves the status API on the socket and, if configured, on an
+// address. It returns how to stop that.
+func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controller, log *slog.Logger) func() {
+	server := &http.Server{Handler: ctl.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second}
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	if c.Socket != "" {
+		if l, err := controller.ListenSocket(c.Socket); err != nil {
+			log.Warn("`handover status` and `handover probe` cannot reach this instance", "error", err)
+		} else {
+			serving.Go(func() { _ = server.Serve(l) })
+		}
+	}
+	if c.Listen != "" {
+		serving.Go(func() {
+			if l := listenStatus(ctx, c.Listen, log); l != nil {
+				_ = server.Serve(l)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		_ = server.Close()
+		serving.Wait()
+	}
+}
+
+// listenStatus waits until the address is free: with host networking the older
+// instance has it until it ends.
+func listenStatus(ctx context.Context, address string, log *slog.Logger) net.Listener {
+	said := ""
+	for {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err == nil {
+			return l
+		}
+		pause := time.Second
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			pause = 10 * time.Second
+		}
+		if text := err.Error(); text != said && ctx.Err() == nil {
+			said = text
+			log.Warn("the status address is not free yet; it is tried again", "address", address, "error", strings.TrimSpace(text))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handover-controller/handover/config"
+)
+
+// Exit statuses of handover itself; those of `handover run` are the workload's.
+const (
+	exitFailure = 1  // what was asked for did not succeed
+	exitUsage   = 64 // EX_USAGE: wrong arguments
+	exitConfig  = 78 // EX_CONFIG: wrong configuration
+)
+
+type streams struct{ in, out, err *os.File }
+
+// exitError ends the program with a status. Without an error nothing is
+// printed: everything has been said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// execute runs the command line and returns the exit status.
+func execute(args, environ []string, s streams) int {
+	root := newRoot(environ, s)
+	root.SetArgs(args)
+	err := root.Execute()
+	var exit *exitError
+	var bad *config.Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintln(s.err, "handover:", exit.err)
+		}
+		return exit.code
+	case errors.As(err, &bad):
+		fmt.Fprintln(s.err, bad)
+		return exitConfig
+	}
+	// What is left are cobra's own errors, all of them about the arguments.
+	fmt.Fprintf(s.err, "handover: %v\nTry 'handover --help'.\n", err)
+	return exitUsage
+}
+
+// failed is an error that is not about the arguments.
+func failed(err error) error {
+	var bad *config.Error
+	if err == nil || errors.As(err, &bad) {
+		return err
+	}
+	return &exitError{exitFailure, err}
+}
+
+func newRoot(environ []string, s streams) *cobra.Command {
+	load := &loader{environ: environ, warnings: s.err}
+	root := &cobra.Command{
+		Use:   "handover",
+		Short: "Hand over between two containers of a service on a balena device",
+		Long: `handover is the entry point of a service's container on a balena device. It
+runs the service, and when the Supervisor starts a new container for an update,
+it keeps the old one serving until the new one is ready.`,
+		Example:       "  handover run -- node server.js\n  handover status",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("a command is missing")
+		},
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.PersistentFlags().StringVar(&load.path, "config", "", "configuration file (default $HANDOVER_CONFIG, ./handover.yaml or /etc/handover/handover.yaml)")
+	root.AddCommand(newRun(load, s), newStatus(load, s), newProbe(load, s), newConfig(load, s), newVersion(s))
+	root.InitDefaultCompletionCmd("completion")
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Example = "  handover completion bash > /etc/bash_completion.d/handover"
+		}
+	}
+	return root
+}
+
+// loader loads the configuration once the flags are known.
+type loader struct {
+	path     string
+	environ  []string
+	warnings *os.File
+}
+
+func (l *loader) load() (*config.Loaded, error) {
+	return config.Load(config.Options{Path: l.path, Environ: l.environ})
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handover-controller/handover/config"
+	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/peer"
+)
+
+// farewell bounds how long saying `gone` may take at the end.
+const farewell = 200 * time.Millisecond
+
+func newRun(load *loader, s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARG...]",
+		Short: "Run the service and hand over to the next container",
+		Long: `run is the entry point of the container. It runs the command, speaks with the
+service's other containers and with the Supervisor, and on SIGTERM keeps the
+command serving until the new container is ready.
+
+The exit status is the command's own, 128+n if a signal ended it, 127 if it was
+not found, 126 if it cannot be executed; 0 after a hand-over; 78 for bad
+configuration.`,
+		Example: "  handover run -- node server.js\n  handover run --config /etc/handover.yaml -- python -m worker",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("run: the command to run is missing: handover run -- COMMAND [ARG...]")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			// The very first thing: process 1 ignores a signal that it does not handle.
+			signals := make(chan os.Signal, 4)
+			signal.Notify(signals, stopSignals()...)
+			defer signal.Stop(signals)
+			smallFootprint()
+			return runService(load, s, args, signals)
+		},
+	}
+	c.Flags().SetInterspersed(false)
+	return c
+}
+
+// stopSignals tell this instance to stop. A SIGINT that is ignored, as in the
+// background of a shell, stays so for the workload.
+func stopSignals() []os.Signal {
+	all := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGINT) {
+		all = append(all, syscall.SIGINT)
+	}
+	return all
+}
+
+// runService builds the instance from its parts, runs it, and takes it apart.
+func runService(load *loader, s streams, argv []string, signals <-chan os.Signal) error {
+	loaded, err := load.load()
+	if err != nil {
+		return err
+	}
+	cfg := &loaded.Config
+	log := newLogger(cfg.Log, s.err)
+	for _, w := range loaded.Warnings {
+		log.Warn(w)
+	}
+	if err := unsupported(cfg); err != nil {
+		return &exitError{exitConfig, err}
+	}
+
+	self := peer.Identify(peer.IdentifyOptions{ContainerID: cfg.Service.ContainerID, StateDir: cfg.Service.StateDir})
+	for _, w := range self.Warnings {
+		log.Warn(w.Error())
+	}
+	reaper, err := workload.NewAdoptingReaper()
+	if err != nil {
+		return failed(err)
+	}
+	defer reaper.Close()
+	wl, err := newWorkload(cfg, argv, reaper, log)
+	if err != nil {
+		return failed(err)
+	}
+	defer func() { _ = wl.Close() }()
+	forwarder := workload.NewForwarder(wl)
+	defer forwarder.Close()
+
+	node, err := newNode(cfg, &self, log)
+	if err != nil {
+		return failed(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		defer cancel()
+		_ = node.Close(ctx)
+	}()
+	ctl, err := newController(cfg, &self, node, wl, log)
+	if err != nil {
+		return failed(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopServing := serveStatus(ctx, cfg.Status, ctl, log)
+	defer stopServing()
+	go func() {
+		for {
+			select {
+			case <-signals:
+				ctl.Tell()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+
+	code, err := ctl.Run(ctx)
+	var notStarted *workload.StartError
+	switch {
+	case errors.As(err, &notStarted):
+		return &exitError{notStarted.ExitCode, notStarted}
+	case err != nil:
+		return failed(err)
+	case code != 0:
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// unsupported refuses settings that ask for a guarantee that this version
+// cannot give: running without it could do damage.
+func unsupported(cfg *config.Config) error {
+	switch {
+	case cfg.Policy.Exclusive:
+		return errors.New("policy.exclusive is true, but this version cannot keep two workloads apart yet; set it to false if the service may run twice for a moment")
+	case cfg.Policy.Standby > 0:
+		return fmt.Errorf("policy.standby is %v, but this version cannot take the service back yet; set it to 0", cfg.Policy.Standby)
+	}
+	return nil
+}
+
+func newLogger(c config.Log, out *os.File) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, options))
+	}
+	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// newController connects the parts.
+func newController(cfg *config.Config, self *peer.Self, node *peer.Node, wl *workload.Workload, log *slog.Logger) (*controller.Controller, error) {
+	client, err := newSupervisor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o := controller.Options{
+		Policy: policy(cfg), Self: identity(self), AppID: cfg.Service.AppID, Service: cfg.Service.Name,
+		Peers: node, Workload: wl, Marker: newMarker(cfg, log), Logger: log, Version: thisBuild().version,
+	}
+	if client == nil {
+		o.Policy.SupervisorOff = true
+	} else {
+		o.Supervisor = client
+	}
+	return controller.New(o)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handover-controller/handover/controller"
+)
+
+func newStatus(load *loader, s streams) *cobra.Command {
+	var asJSON, watch bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show what this instance and its peers are doing",
+		Long: `status shows the instance of this container: its phase and conditions, the
+other instances that it hears, what the Supervisor says, and what happened last.
+With --watch it follows: each change is a line.`,
+		Example: "  handover status\n  handover status --watch\n  handover status --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			loaded, err := load.load()
+			if err != nil {
+				return err
+			}
+			cl, err := newClient(loaded.Config.Status.Socket)
+			if err != nil {
+				return failed(err)
+			}
+			if watch {
+				return failed(watchStatus(c.Context(), cl, s.out, asJSON))
+			}
+			return failed(printStatus(c.Context(), cl, s.out, asJSON))
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as GET /status answers")
+	c.Flags().BoolVar(&watch, "watch", false, "follow: one line for each change, with --json one document a line")
+	return c
+}
+
+func printStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body, err := cl.get(ctx, "/status")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	if asJSON {
+		_, err := io.Copy(out, body)
+		return err
+	}
+	var st controller.Status
+	if err := json.NewDecoder(body).Decode(&st); err != nil {
+		return fmt.Errorf("the answer is not understood: %w", err)
+	}
+	_, err = io.WriteString(out, describe(&st))
+	return err
+}
+
+// watchStatus follows until the instance ends or the user wants no more.
+func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	body, err := cl.get(ctx, "/events")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	seen := follower{out: out}
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		if asJSON {
+			if _, err := fmt.Fprintln(out, data); err != nil {
+				return err
+			}
+			continue
+		}
+		var st controller.Status
+		if err := json.Unmarshal([]byte(data), &st); err != nil {
+			return fmt.Errorf("the answer is not understood: %w", err)
+		}
+		if err := seen.print(&st); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return lines.Err()
+}
+
+// follower prints each event once.
+type follower struct {
+	out  io.Writer
+	last controller.Event
+}
+
+func (f *follower) print(st *controller.Status) error {
+	fresh := st.Events
+	for i := len(fresh) - 1; i >= 0; i-- {
+		if fresh[i] == f.last {
+			fresh = fresh[i+1:]
+			break
+		}
+	}
+	for _, e := range fresh {
+		f.last = e
+		if _, err := fmt.Fprintf(f.out, "%s %-8s %-7s %-18s %s\n", e.Time.Format("15:04:05.000"), st.Phase, e.Type, e.Reason, e.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}

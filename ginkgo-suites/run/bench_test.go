@@ -1,0 +1,130 @@
+package run_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// buildRelease builds the program as releases are built.
+func buildRelease(b *testing.B) string {
+	path := filepath.Join(b.TempDir(), "handover")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-ldflags=-s -w", "-o", path,
+		"github.com/handover-controller/handover/cmd/handover")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatal(err, string(out))
+	}
+	return path
+}
+
+func benchEnviron(b *testing.B, letter string) []string {
+	dir := b.TempDir()
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "BALENA_APP_ID=1", "BALENA_SERVICE_NAME=bench",
+		"HANDOVER_SERVICE_CONTAINER_ID=" + strings.Repeat(letter, 64), "HANDOVER_SERVICE_STATE_DIR=" + dir,
+		"HANDOVER_NETWORK_MODE=host", "HANDOVER_NETWORK_INTERFACE=lo", "HANDOVER_STATUS_SOCKET=" + filepath.Join(dir, "sock"),
+		"HANDOVER_LOG_LEVEL=error",
+	}
+}
+
+// BenchmarkStartUp compares `true` with `handover run -- true`.
+func BenchmarkStartUp(b *testing.B) {
+	program := buildRelease(b)
+	for _, c := range []struct {
+		name string
+		argv []string
+	}{
+		{"true", []string{"true"}},
+		{"handover run -- true", []string{program, "run", "--", "true"}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			environ := benchEnviron(b, "a")
+			for b.Loop() {
+				cmd := exec.Command(c.argv[0], c.argv[1:]...)
+				cmd.Env = environ
+				if err := cmd.Run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkIdle reports what an instance costs that serves and hears nobody:
+// resident memory, and how often its threads went to sleep and were woken. Each
+// round is ten seconds, one announcement, long.
+func BenchmarkIdle(b *testing.B) {
+	program := buildRelease(b)
+	for _, c := range []struct{ name, readiness string }{
+		{"ready after its start", "HANDOVER_READINESS_AFTER=1s"},
+		{"probed over TCP every 5 s", ""},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			environ := benchEnviron(b, "a")
+			if c.readiness == "" {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer func() { _ = l.Close() }()
+				c.readiness = "HANDOVER_READINESS_TCP=" + l.Addr().String()
+			}
+			cmd := exec.Command(program, "run", "--", "sleep", "3600")
+			cmd.Env = append(environ, c.readiness)
+			if err := cmd.Start(); err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+			}()
+			time.Sleep(5 * time.Second) // its first burst and its readiness are not idleness
+			rounds := 0
+			before := switches(b, cmd.Process.Pid)
+			b.ResetTimer()
+			for b.Loop() {
+				time.Sleep(10 * time.Second) // what is measured
+				rounds++
+			}
+			b.ReportMetric(float64(switches(b, cmd.Process.Pid)-before)*6/float64(rounds), "wake-ups/min")
+			b.ReportMetric(float64(field(b, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid), "VmRSS:"))/1024, "MiB-resident")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// switches sums the voluntary context switches of all threads.
+func switches(b *testing.B, pid int) int {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(tasks) == 0 {
+		b.Fatal("no threads:", err)
+	}
+	sum := 0
+	for _, task := range tasks {
+		sum += field(b, task, "voluntary_ctxt_switches:")
+	}
+	return sum
+}
+
+// field reads a number of a file in /proc.
+func field(b *testing.B, path, name string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			var n int
+			_, _ = fmt.Sscan(rest, &n)
+			return n
+		}
+	}
+	b.Fatal(path, "has no", name)
+	return 0
+}

@@ -1,0 +1,270 @@
+package run_test
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/controller"
+)
+
+// patience is how long a loaded machine may take for what takes milliseconds.
+const patience = 20 * time.Second
+
+// delay is what the guarantees allow between seeing the later signal and the
+// stop signal.
+const delay = 300 * time.Millisecond
+
+var _ = Describe("Two signals", func() {
+	It("ends the old instance only when the younger one is announced and reported running", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+
+		By("a container that is reported running and says nothing")
+		b := r.container("b")
+		r.supervisor.list(b.id(), "Running", r.created)
+		Consistently(a.phase, "1500ms", "100ms").Should(Equal("serving"))
+
+		By("the same container announcing itself, reported as Installed")
+		r.supervisor.set(b.id(), "Installed")
+		b.address = freeAddress()
+		b.start([]string{
+			"RUN_SUITE_ROLE=serve", "SERVICE_NAME=b", "SERVICE_ADDRESS=" + b.address,
+			"HANDOVER_READINESS_HTTP=http://" + b.address + "/ready", "HANDOVER_READINESS_PERIOD=50ms",
+		}, os.Args[0])
+		b.until("serving", patience)
+		Consistently(a.phase, "2500ms", "100ms").Should(Equal("serving"))
+		Expect(a.answer(0)).To(Succeed())
+		Expect(r.marker()).NotTo(BeAnExistingFile())
+
+		By("reporting it running")
+		r.supervisor.set(b.id(), "Running")
+		a.until("released", patience)
+		Expect(b.answer(0)).To(Succeed())
+
+		By("writing the marker after the workload has ended")
+		Eventually(r.marker(), patience).Should(BeAnExistingFile())
+		workloadEnded, err := os.Stat(a.endedFile())
+		Expect(err).NotTo(HaveOccurred())
+		marked, err := os.Stat(r.marker())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(marked.ModTime()).To(BeTemporally(">=", workloadEnded.ModTime()))
+
+		By("staying until SIGTERM, healthy")
+		Consistently(a.phase, "1s", "100ms").Should(Equal("released"))
+		code, text := a.handover("probe")
+		Expect(code).To(BeZero(), text)
+		ready, _ := a.get("/readyz")
+		Expect(ready).To(Equal(http.StatusServiceUnavailable))
+		a.term()
+		Expect(a.exit(patience)).To(BeZero())
+		Expect(r.marker()).NotTo(BeAnExistingFile(), "its writer removes it when it is told")
+		Expect(b.phase()).To(Equal("serving"))
+	})
+
+	It("drains within 300 ms of seeing the later signal, and finishes what is in flight", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		inFlight := make(chan error, 1)
+		b := r.container("b").serve(time.Second)
+		Eventually(func() bool { return len(a.status().Peers) == 1 }, patience).Should(BeTrue())
+		go func() { inFlight <- a.answer(3 * time.Second) }()
+		a.until("released", patience)
+		Expect(<-inFlight).To(Succeed())
+		Eventually(r.marker(), patience).Should(BeAnExistingFile())
+		st := a.status()
+		seen := event(st, "Peer", "is serving")
+		Expect(event(st, "StopSignalSent", "").Sub(seen)).To(BeNumerically("<", delay))
+		Expect(event(st, "MarkerWritten", "")).To(BeTemporally(">=", event(st, "WorkloadEnded", "")))
+		Expect(b.answer(0)).To(Succeed())
+	})
+
+	It("takes the same decision by announcements alone when the Supervisor is off, with one warning", func() {
+		r := newRig()
+		a := r.container("a").serve(0, "HANDOVER_SUPERVISOR_MODE=off")
+		a.until("serving", patience)
+		r.container("b").serve(0, "HANDOVER_SUPERVISOR_MODE=off")
+		a.until("released", patience)
+		Expect(r.supervisor.count()).To(BeZero())
+		Expect(strings.Count(a.err.String(), "supervisor.mode is off")).To(Equal(1))
+	})
+})
+
+var _ = Describe("SIGTERM first", func() {
+	It("keeps serving until the younger instance is ready, then drains and ends with 0, without a marker", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		b := r.container("b").serve(2 * time.Second)
+		a.term()
+		a.until("holding", patience)
+		Expect(a.answer(0)).To(Succeed())
+		ready, _ := a.get("/readyz")
+		Expect(ready).To(Equal(http.StatusOK))
+		var last controller.Status
+		Eventually(func() bool {
+			if st := a.status(); st.Phase != "" {
+				last = st
+			}
+			select {
+			case <-a.done:
+				return true
+			default:
+				return false
+			}
+		}, patience, 5*time.Millisecond).Should(BeTrue())
+		Expect(a.cmd.ProcessState.ExitCode()).To(BeZero())
+		Expect(a.endedFile()).To(BeAnExistingFile())
+		Expect(b.phase()).To(Equal("serving"))
+		Expect(b.answer(0)).To(Succeed())
+		Expect(r.marker()).NotTo(BeAnExistingFile())
+		Expect(logged(a, "reason=SuccessorServes").Sub(logged(a, "another instance is serving"))).To(BeNumerically("<", delay))
+		Expect(last.Instance.Told).To(BeTrue())
+	})
+
+	It("drains in time, loudly, when the younger instance is never ready", func() {
+		r := newRig()
+		a := r.container("a").serve(0, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=4s", "HANDOVER_POLICY_DRAIN_RESERVE=1s")
+		a.until("serving", patience)
+		r.container("b").serve(time.Hour)
+		told := time.Now()
+		a.term()
+		Expect(a.exit(patience)).To(BeZero(), "the workload's own status")
+		Expect(a.err.String()).To(MatchRegexp(`level=WARN .*the successor was not ready in time.*reason=HoldEnded`))
+		Expect(a.ended.Sub(told)).To(BeNumerically("<", 4*time.Second), "SIGKILL would have come")
+		Expect(a.ended.Sub(told)).To(BeNumerically(">", 2*time.Second), "it held")
+	})
+
+	It("kills a workload that ignores its stop signal before the grace period is over", func() {
+		r := newRig()
+		a := r.container("a").run([]string{
+			"RUN_SUITE_ROLE=stubborn", "HANDOVER_READINESS_AFTER=0s",
+			"HANDOVER_SERVICE_STOP_GRACE_PERIOD=3s", "HANDOVER_POLICY_DRAIN_RESERVE=1s",
+		}, os.Args[0])
+		a.until("serving", patience)
+		Eventually(a.out.String, patience).Should(ContainSubstring("up"))
+		told := time.Now()
+		a.term()
+		Expect(a.exit(patience)).To(Equal(137))
+		Expect(a.ended.Sub(told)).To(BeNumerically("<", 3*time.Second))
+	})
+
+	It("holds through a rotated key", func() {
+		r := newRig()
+		a := r.container("a").serve(0, "HANDOVER_POLICY_DISCOVERY=200ms")
+		a.until("serving", patience)
+		Eventually(func() *bool { return a.status().Supervisor.Reachable }, patience).Should(HaveValue(BeTrue()))
+		r.supervisor.answers(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Unauthorized", http.StatusUnauthorized) })
+		a.term()
+		a.until("holding", patience)
+		Consistently(a.phase, "1500ms", "50ms").Should(Equal("holding"))
+		b := r.container("b").serve(0)
+		Expect(a.exit(patience)).To(BeZero())
+		Expect(b.phase()).To(Equal("serving"))
+		Expect(a.err.String()).To(ContainSubstring("reason=SuccessorTrusted"))
+	})
+})
+
+var _ = Describe("SIGTERM without a successor", func() {
+	It("is a plain stop as soon as the Supervisor has answered, with the workload's own status", func() {
+		r := newRig()
+		a := r.container("a").run([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")
+		a.until("serving", patience)
+		a.term()
+		Expect(a.exit(patience)).To(Equal(7))
+		Expect(logged(a, "stop signal").Sub(logged(a, "reason=NoSuccessor"))).To(BeNumerically("<", 200*time.Millisecond))
+		Expect(logged(a, "reason=NoSuccessor").Sub(logged(a, "reason=Told"))).To(BeNumerically("<", time.Second))
+	})
+
+	It("takes policy.discovery while nobody answers", func() {
+		r := newRig()
+		a := r.container("a").serve(0, "HANDOVER_POLICY_DISCOVERY=1s")
+		a.until("serving", patience)
+		r.supervisor.server.CloseClientConnections()
+		r.supervisor.server.Listener.Close()
+		a.term()
+		Expect(a.exit(patience)).To(BeZero())
+		held := logged(a, "reason=NoSuccessor").Sub(logged(a, "reason=Told"))
+		Expect(held).To(BeNumerically("~", time.Second, 300*time.Millisecond))
+	})
+
+	It("does not hold when the whole device stops", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		b := r.container("b").serve(time.Hour)
+		Eventually(func() bool { return len(a.status().Peers) == 1 && len(b.status().Peers) == 1 }, patience).Should(BeTrue())
+		began := time.Now()
+		a.term()
+		b.term()
+		Expect(a.exit(patience)).To(BeZero())
+		Expect(b.exit(patience)).To(BeZero())
+		Expect(time.Since(began)).To(BeNumerically("<", 3*time.Second))
+	})
+
+	It("treats SIGINT alike, and a second signal ends a hold at once", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		r.container("b").serve(time.Hour)
+		a.signal(syscall.SIGINT)
+		a.until("holding", patience)
+		a.signal(syscall.SIGINT)
+		Expect(a.exit(patience)).To(BeZero())
+		Expect(a.err.String()).To(ContainSubstring("reason=Hurried"))
+	})
+})
+
+var _ = Describe("A container that is restarted", func() {
+	It("steps aside when a younger instance serves, and never starts its workload", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		b := r.container("b").serve(0)
+		a.until("released", patience)
+		a.kill()
+		again := r.container("a")
+		again.address = a.address
+		again.start([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", "echo started; exec sleep 1000")
+		again.until("released", patience)
+		Expect(again.status().Reason).To(Equal(controller.ReasonSteppedAside))
+		Expect(again.status().Instance.Restarted).To(BeTrue())
+		Expect(again.out.String()).To(BeEmpty())
+		Expect(b.phase()).To(Equal("serving"))
+	})
+
+	It("serves again when the younger one has died", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		b := r.container("b").serve(0)
+		a.until("released", patience)
+		r.supervisor.set(b.id(), "")
+		b.kill()
+		a.until("serving", patience)
+		Expect(a.answer(0)).To(Succeed())
+		Expect(r.marker()).NotTo(BeAnExistingFile())
+	})
+})
+
+// logged returns the time of the first log line that has the text.
+func logged(i *instance, text string) time.Time {
+	GinkgoHelper()
+	for line := range strings.Lines(i.err.String()) {
+		if strings.Contains(line, text) {
+			stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+			t, err := time.Parse(time.RFC3339Nano, stamp)
+			Expect(err).NotTo(HaveOccurred(), line)
+			return t
+		}
+	}
+	Fail("no log line has " + text + ":\n" + i.err.String())
+	return time.Time{}
+}

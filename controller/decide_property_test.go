@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,8 +15,14 @@ import (
 	"github.com/handover-controller/handover/supervisor"
 )
 
-// randomSnapshots is how many random worlds each property is tried on.
-const randomSnapshots = 200_000
+// randomSnapshots is how many random worlds each property is tried on; with
+// -short, as the race detector's run uses it, a fiftieth.
+func randomSnapshots() int {
+	if testing.Short() {
+		return 2_000
+	}
+	return 100_000
+}
 
 // actor is one of two instances in a world that both see as it is.
 type actor struct {
@@ -93,6 +100,9 @@ var _ = Describe("Decide, for every pair of instances that look at the same worl
 	}
 
 	It("never lets both step down, in all combinations of the discrete facts", func() {
+		if testing.Short() {
+			Skip("three quarters of a million combinations are for the run without -short")
+		}
 		bools := []bool{false, true}
 		tried, down := 0, 0
 		for _, off := range bools {
@@ -142,7 +152,7 @@ var _ = Describe("Decide, for every pair of instances that look at the same worl
 	It("never lets both step down, in random worlds", func() {
 		r := rand.New(rand.NewPCG(1, uint64(GinkgoRandomSeed())))
 		down := 0
-		for range randomSnapshots {
+		for range randomSnapshots() {
 			pick := func(ds ...time.Duration) time.Duration { return ds[r.IntN(len(ds))] }
 			random := func(letter string) *actor {
 				return &actor{
@@ -167,7 +177,7 @@ var _ = Describe("Decide, for every pair of instances that look at the same worl
 				Fail(fmt.Sprintf("both step down: %+v (%s) and %+v (%s)", a, da.Reason, b, db.Reason))
 			}
 		}
-		Expect(down).To(BeNumerically(">", randomSnapshots/100))
+		Expect(down).To(BeNumerically(">", randomSnapshots()/100))
 	})
 })
 
@@ -259,7 +269,7 @@ func world(r *rand.Rand) Snapshot {
 
 func worlds(try func(r *rand.Rand, s Snapshot)) {
 	seed := uint64(GinkgoRandomSeed())
-	for n := range uint64(randomSnapshots) {
+	for n := range uint64(randomSnapshots()) {
 		r := rand.New(rand.NewPCG(seed, n))
 		try(r, world(r))
 	}
@@ -276,7 +286,7 @@ var _ = Describe("Decide, on random snapshots", func() {
 			down++
 			Expect(justified(s, d.Memory.Drain.For)).To(Succeed())
 		})
-		Expect(down).To(BeNumerically(">", randomSnapshots/200))
+		Expect(down).To(BeNumerically(">", randomSnapshots()/200))
 	})
 
 	It("steps down under SIGTERM only for a successor that serves and acknowledges, without any, or when it must", func() {
@@ -347,7 +357,7 @@ var _ = Describe("Decide, on random snapshots", func() {
 				}
 			}
 		})
-		Expect(changed).To(BeNumerically(">", randomSnapshots/100))
+		Expect(changed).To(BeNumerically(">", randomSnapshots()/100))
 	})
 })
 

@@ -191,6 +191,8 @@ var _ = DescribeTable("Who is younger", func(s Snapshot, stepsDown bool) {
 	Entry("same earlier boot, earlier", with(serving(), both, starts(lastBoot, 100, lastBoot, 99)), false),
 	Entry("this one from an earlier boot, the other from the present", with(serving(), both, starts(lastBoot, 900, thisBoot, 1)), true),
 	Entry("this one from the present boot, the other from an earlier one", with(serving(), both, starts(thisBoot, 1, lastBoot, 900)), false),
+	Entry("this one from an earlier boot, whatever the times of creation", with(serving(), both, starts(lastBoot, 900, thisBoot, 1), createdAt(created.Add(time.Hour), created)), true),
+	Entry("the other one from an earlier boot, whatever the times of creation", with(serving(), both, starts(thisBoot, 1, lastBoot, 900), createdAt(created, created.Add(time.Hour))), false),
 	Entry("two different earlier boots: created later", with(serving(), both, starts(lastBoot, 900, anyBoot, 1)), true),
 	Entry("two different earlier boots: created earlier", with(serving(), both, starts(lastBoot, 1, anyBoot, 900), createdAt(created.Add(time.Hour), created)), false),
 	Entry("equal starts: created later", with(serving(), both, starts(thisBoot, 100, thisBoot, 100)), true),

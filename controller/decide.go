@@ -85,7 +85,7 @@ func (w *world) candidates() []candidate {
 	var settling []Settling
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Told || p.Gone || w.relate(p) != younger {
+		if p.Told || p.Ended() || w.relate(p) != younger {
 			continue
 		}
 		c := candidate{Peer: p, announced: w.announced(p)}
@@ -183,7 +183,7 @@ func (w *world) start() Decision {
 	}
 	heard := false
 	for i := range w.Peers {
-		heard = heard || !w.Peers[i].Gone && w.relate(&w.Peers[i]) != older
+		heard = heard || !w.Peers[i].Ended() && w.relate(&w.Peers[i]) != older
 	}
 	until := w.Self.ListeningSince.Add(listenFor)
 	answered := w.Policy.SupervisorOff || !w.Supervisor.RequestedAt.Before(w.Self.ListeningSince)
@@ -283,7 +283,7 @@ func (w *world) base(phase peer.Phase, wish WorkloadWish) Decision {
 func (w *world) olderWaits() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Gone || p.Phase >= peer.PhaseDraining || !w.live(p) || w.relate(p) != older {
+		if p.Ended() || p.Phase >= peer.PhaseDraining || !w.live(p) || w.relate(p) != older {
 			continue
 		}
 		return true
@@ -296,7 +296,7 @@ func (w *world) olderWaits() bool {
 func (w *world) acknowledged() []peer.InstanceID {
 	var acks []peer.InstanceID
 	for i := range w.Peers {
-		if p := &w.Peers[i]; !p.Gone && p.Phase == peer.PhaseHolding && w.live(p) {
+		if p := &w.Peers[i]; !p.Ended() && p.Phase == peer.PhaseHolding && w.live(p) {
 			acks = append(acks, p.Instance)
 		}
 	}
@@ -318,7 +318,7 @@ func (w *world) watch(d *Decision, all []candidate) {
 	}
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Gone || p.Told || w.relate(p) != unordered {
+		if p.Ended() || p.Told || w.relate(p) != unordered {
 			continue
 		}
 		// Nobody knows who is younger: the list may tell. One answer is enough,
@@ -384,7 +384,7 @@ func (w *world) markerAtStart() MarkerWish {
 	released := false
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Gone || w.relate(p) != older {
+		if p.Ended() || w.relate(p) != older {
 			continue
 		}
 		if p.Phase != peer.PhaseReleased {

@@ -144,6 +144,12 @@ func acking(o *peer.Peer) { o.Acks = []peer.InstanceID{id(1)} }
 
 func isTold(o *peer.Peer) { o.Told = true }
 
+func isDead(o *peer.Peer) { o.Dead = true }
+
+func vouchedFor(d time.Duration) func(*peer.Peer) {
+	return func(o *peer.Peer) { o.FreshUntil = now.Add(d) }
+}
+
 func isGone(o *peer.Peer) { o.Gone, o.Phase = true, peer.PhaseGone }
 
 func firstStart(boot [4]byte, since time.Duration) func(*peer.Peer) {

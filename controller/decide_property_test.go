@@ -235,10 +235,14 @@ func world(r *rand.Rand) Snapshot {
 		p.LastHeard = ago(pick(0, upTo(time.Second), upTo(2*time.Second), upTo(40*time.Second)))
 		p.PhaseSince = p.LastHeard.Add(-pick(0, upTo(3*time.Second)))
 		p.FirstHeard = p.PhaseSince.Add(-pick(0, upTo(3*time.Second)))
-		s.Peers = append(s.Peers, p)
+		if !p.Legacy && r.IntN(8) == 0 {
+			p.FreshUntil = ago(upTo(2*time.Second) - time.Second)
+			p.Dead = r.IntN(4) == 0
+		}
 		if r.IntN(3) == 0 {
 			s.Memory.Settling = append(s.Memory.Settling, Settling{Instance: p.Instance, Since: ago(upTo(12 * time.Second))})
 		}
+		s.Peers = append(s.Peers, p)
 	}
 	s.Memory.Restarts = []int{0, 0, 0, 1, 2}[r.IntN(5)]
 	if r.IntN(5) > 0 {
@@ -392,7 +396,9 @@ func justified(s Snapshot, id peer.InstanceID) error {
 	switch {
 	case p.Phase != peer.PhaseServing && p.Phase != peer.PhasePrepared, p.Told, p.Gone:
 		return fmt.Errorf("the peer does not say that it serves: %+v", p)
-	case s.Now.Sub(p.LastHeard) >= within:
+	case p.Dead:
+		return fmt.Errorf("the peer is dead")
+	case s.Now.Sub(p.LastHeard) >= within && !s.Now.Before(p.FreshUntil):
 		return fmt.Errorf("the peer was heard %v ago", s.Now.Sub(p.LastHeard))
 	case p.FirstStart.Known() && p.FirstStart.Boot == s.Self.FirstStart.Boot && p.FirstStart.Since < s.Self.FirstStart.Since:
 		return fmt.Errorf("the peer is older")
@@ -425,7 +431,7 @@ func reportedRunning(s Snapshot, p *peer.Peer) error {
 // served: no peer that was heard just now and is neither told nor gone.
 func anybodyLeft(s Snapshot) error {
 	for _, p := range s.Peers {
-		if p.Told || p.Gone || p.Legacy || p.Container == "" && !s.Policy.SupervisorOff {
+		if p.Told || p.Ended() || p.Legacy || p.Container == "" && !s.Policy.SupervisorOff {
 			continue
 		}
 		if !p.LastHeard.Before(s.Self.ToldAt) && s.Now.Sub(p.LastHeard) < 4*time.Second && p.LastHeard.After(s.Supervisor.RequestedAt) {

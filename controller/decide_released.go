@@ -31,7 +31,7 @@ func (w *world) released() Decision {
 	if drain.Aside {
 		d.Reason = ReasonSteppedAside
 	}
-	if b == nil || !w.within(b.LastHeard, uneasyAfter) && !b.Legacy {
+	if b == nil || !w.heard(b.Peer, uneasyAfter) {
 		d.AskEvery, d.Poll = askEvery, !w.Policy.SupervisorOff
 	}
 	if !drain.Completed && b != nil && b.both() {
@@ -67,7 +67,7 @@ func (w *world) served() bool {
 		if p.Legacy {
 			limit = w.Policy.LegacyExpireAfter
 		}
-		if w.within(p.LastHeard, limit) {
+		if w.vouched(p) || w.within(p.LastHeard, limit) {
 			return true
 		}
 	}
@@ -79,7 +79,7 @@ func (w *world) served() bool {
 func (w *world) lost() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Told || p.Gone || w.relate(p) != younger || w.absent(p) {
+		if p.Told || p.Ended() || w.relate(p) != younger || w.absent(p) {
 			continue
 		}
 		if !announcing(p) && !w.reached(p.PhaseSince.Add(w.Policy.NotReadyAfter)) {

@@ -121,7 +121,7 @@ func (w *world) successors() []successor {
 	var all []successor
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Told || p.Gone || !w.maySucceed(p) {
+		if p.Told || p.Ended() || !w.maySucceed(p) {
 			continue
 		}
 		s := successor{candidate: candidate{Peer: p, announced: w.announced(p)}}

@@ -63,26 +63,33 @@ func (w *world) listedAlone() bool {
 // announcing reports whether the peer said last that it serves, or that it is
 // able to as soon as the resource is free.
 func announcing(p *peer.Peer) bool {
-	return !p.Told && !p.Gone && (p.Phase == peer.PhaseServing || p.Phase == peer.PhasePrepared)
+	return !p.Told && !p.Ended() && (p.Phase == peer.PhaseServing || p.Phase == peer.PhasePrepared)
 }
 
 // announced reports whether the peer says, now, that it serves. That it said
 // so once and is not forgotten yet is not enough: a crash loop lives in such
 // gaps.
 func (w *world) announced(p *peer.Peer) bool {
-	if p.Legacy {
-		return announcing(p) && w.within(p.LastHeard, legacyAnnouncedWithin)
-	}
-	return announcing(p) && w.within(p.LastHeard, announcedWithin)
+	return announcing(p) && w.heard(p, announcedWithin)
 }
 
 // live reports whether the peer was heard so recently that it speaks for
 // itself.
-func (w *world) live(p *peer.Peer) bool {
+func (w *world) live(p *peer.Peer) bool { return w.heard(p, liveWithin) }
+
+// heard reports whether the peer was heard within that time. A handover-lib
+// peer gets longer; what a way vouches for counts as heard now.
+func (w *world) heard(p *peer.Peer, within time.Duration) bool {
 	if p.Legacy {
-		return w.within(p.LastHeard, legacyAnnouncedWithin)
+		within = legacyAnnouncedWithin
 	}
-	return w.within(p.LastHeard, liveWithin)
+	return w.vouched(p) || w.within(p.LastHeard, within)
+}
+
+// vouched reports whether a way knows, without asking, that what the peer said
+// last still holds.
+func (w *world) vouched(p *peer.Peer) bool {
+	return !p.FreshUntil.IsZero() && !w.reached(p.FreshUntil)
 }
 
 // absent reports whether the peer's container is missing from a fresh answer
@@ -90,7 +97,7 @@ func (w *world) live(p *peer.Peer) bool {
 // speaks after it disproves the list, whatever the list says.
 func (w *world) absent(p *peer.Peer) bool {
 	return p.Container != "" && w.fresh() && w.find(p.Container) == nil &&
-		p.LastHeard.Before(w.Supervisor.RequestedAt)
+		p.LastHeard.Before(w.Supervisor.RequestedAt) && !w.vouched(p)
 }
 
 // running tells what the Supervisor says of that peer's container, and why it

@@ -111,14 +111,14 @@ func (j *journal) observedPeers(s *Snapshot) {
 	seen := make(map[peer.InstanceID]spoken, len(s.Peers))
 	for i := range s.Peers {
 		p := &s.Peers[i]
-		now := spoken{p.Phase, p.Told, p.Gone}
+		now := spoken{p.Phase, p.Told, p.Ended()}
 		seen[p.Instance] = now
 		if was, known := j.peers[p.Instance]; known && was == now {
 			continue
 		}
 		message := "another instance is " + p.Phase.String()
 		switch {
-		case p.Gone:
+		case p.Ended():
 			message = "another instance has ended"
 		case p.Told && p.Phase != peer.PhaseHolding:
 			message += " and was told to stop"

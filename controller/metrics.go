@@ -68,7 +68,7 @@ func (c *Controller) metrics() *metrics.Set {
 	number(`handover_peers`, func() float64 {
 		n := 0
 		for _, p := range c.published.Load().snapshot.Peers {
-			if !p.Gone {
+			if !p.Ended() {
 				n++
 			}
 		}

@@ -165,7 +165,7 @@ func (p *published) status(o *Options) Status {
 func (w *world) peerStatus(p *peer.Peer) PeerStatus {
 	ps := PeerStatus{
 		ID: p.Instance.String(), Container: string(p.Container), Release: p.Release,
-		Age: w.relate(p).String(), Phase: p.Phase.String(), Told: p.Told, Gone: p.Gone, Legacy: p.Legacy,
+		Age: w.relate(p).String(), Phase: p.Phase.String(), Told: p.Told, Gone: p.Ended(), Legacy: p.Legacy,
 		Ways: nonNil(p.Ways), LastHeard: p.LastHeard,
 	}
 	if p.Address.IsValid() {

@@ -36,7 +36,7 @@ func (t *tracker) peers(now time.Time, all []peer.Peer) time.Time {
 	alive := make(map[peer.InstanceID]struct{}, len(all))
 	for i := range all {
 		p := &all[i]
-		if !p.Gone {
+		if !p.Ended() {
 			alive[p.Instance] = struct{}{}
 		}
 		if p.Container != "" && !p.Legacy && len(t.extended) < extendedAtMost {

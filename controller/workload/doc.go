@@ -11,7 +11,7 @@
 // those that it would have had by itself; no descriptor of ours leaks into it.
 // It has a process group of its own, and if we stand in the foreground of our
 // controlling terminal it gets that terminal, so that Ctrl-C and window sizes
-// reach it and not us.
+// reach it and not us. Under a shell, Ctrl-Z, bg and fg work as for any job.
 //
 // The exit status is never lost and never stolen: one [Reaper] does all the
 // waiting. As process 1, or as a subreaper, it also reaps every orphan. The

@@ -1,10 +1,12 @@
 package workload_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -151,6 +153,24 @@ var _ = Describe("Draining", func() {
 		Expect(w.Signal(syscall.SIGKILL)).To(Succeed())
 		Eventually(ended(w)).Should(BeTrue())
 		Expect(alive(other)).To(BeTrue())
+	})
+
+	It("takes calls from everywhere at once", func() {
+		w := create(workload.Options{Argv: self("trap", "15")})
+		Expect(w.Start()).To(Succeed())
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for !errors.Is(w.Start(), workload.ErrClosed) {
+					w.Drain(soon())
+					_ = w.Signal(syscall.SIGHUP)
+				}
+			})
+		}
+		Eventually(func() int { return w.State().Run }).Should(BeNumerically(">", 3))
+		Expect(w.Close()).To(Succeed())
+		all.Wait()
+		Expect(w.State().Running).To(BeFalse())
 	})
 
 	Describe("with a pre-stop command", func() {

@@ -242,6 +242,21 @@ var _ = Describe("Readiness", func() {
 			Eventually(ready(w)).Should(BeTrue())
 		})
 
+		It("is asked for in each period where it cannot be watched", func() {
+			if os.Geteuid() == 0 {
+				Skip("needs an ordinary user: root may watch every folder")
+			}
+			Expect(os.Chmod(dir, 0o300)).To(Succeed())
+			DeferCleanup(os.Chmod, dir, os.FileMode(0o700))
+			file := filepath.Join(dir, "ready")
+			w := start(workload.Options{Argv: self("trap"), Readiness: quick(workload.Readiness{File: file})})
+			Eventually(reason(w)).Should(ContainSubstring("no such file"))
+			touch(file)
+			Eventually(ready(w)).Should(BeTrue())
+			Expect(os.Remove(file)).To(Succeed())
+			Eventually(ready(w)).Should(BeFalse())
+		})
+
 		It("counts once it has changed, if the old one can't be removed", func() {
 			// A folder that is not empty can't, whoever we are.
 			file := filepath.Join(dir, "ready")

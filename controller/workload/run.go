@@ -55,8 +55,8 @@ func (r *run) command(argv, env []string, stdin, stdout, stderr *os.File) comman
 	}
 }
 
-// descriptor is the file's number. File.Fd would make it blocking, also for
-// others that share it.
+// descriptor is the file's number. File.Fd would make a file blocking that
+// package os had made non-blocking, also for others that share it.
 func descriptor(f *os.File) uintptr {
 	fd := ^uintptr(0) // closed in the child
 	if c, err := f.SyscallConn(); err == nil {

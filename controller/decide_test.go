@@ -285,6 +285,15 @@ var _ = Describe("Decide", func() {
 		Expect(d.Poll).To(BeTrue())
 	})
 
+	It("repeats itself eagerly while told, and while an older peer has not begun to drain", func() {
+		older := func(p peer.Phase) func(*Snapshot) { return hears(youngerPeer(), firstStart(thisBoot, 1), phase(p)) }
+		Expect(Decide(with(serving(), told(0))).Eager).To(BeTrue())
+		Expect(Decide(with(serving(), older(peer.PhaseServing))).Eager).To(BeTrue())
+		Expect(Decide(with(serving(), older(peer.PhaseHolding))).Eager).To(BeTrue())
+		Expect(Decide(with(serving(), older(peer.PhaseDraining))).Eager).To(BeFalse())
+		Expect(Decide(with(serving(), hears(youngerPeer()))).Eager).To(BeFalse())
+	})
+
 	It("acknowledges a holding peer as long as it intends to serve", func() {
 		holding := hears(youngerPeer(), isTold, phase(peer.PhaseHolding))
 		Expect(Decide(with(serving(), holding)).Acks).To(Equal([]peer.InstanceID{id(2)}))

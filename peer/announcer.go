@@ -50,6 +50,7 @@ func (a *announcer) say(s Statement, now time.Time) {
 	if s.AskEvery <= 0 {
 		s.AskEvery = askEvery
 	}
+	s.AskEvery = max(s.AskEvery, askSpacing)
 	old := a.said
 	a.said = s
 	if !s.Phase.said() {

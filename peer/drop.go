@@ -5,7 +5,7 @@ package peer
 // be a metric's label.
 type DropReason uint8
 
-// The reasons, in the order in which they are checked.
+// The reasons, about in the order in which they are checked.
 const (
 	// NotDropped is the zero value: the datagram was accepted.
 	NotDropped DropReason = iota

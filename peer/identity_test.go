@@ -91,7 +91,7 @@ var _ = Describe("Identify", func() {
 		self := peer.Identify(o)
 		Expect(self.Container).To(BeEmpty())
 		Expect(self.FirstStart.Known() || self.Restarted).To(BeFalse())
-		Expect(self.StartMilli).To(BeEquivalentTo(1665000000123))
+		Expect(self.StartMilli).To(Equal(int64(1665000000123)))
 		Expect(self.Warnings).To(ConsistOf(MatchError(ContainSubstring("service.container_id"))))
 		Expect(os.ReadDir(o.StateDir)).To(BeEmpty())
 	})
@@ -173,13 +173,13 @@ var _ = Describe("The record of a first start", func() {
 		Expect(self.Warnings).To(BeEmpty())
 		Expect(self.Restarted).To(BeFalse())
 		Expect(self.FirstStart).To(Equal(first))
-		Expect(self.StartMilli).To(BeEquivalentTo(1665000000123))
+		Expect(self.StartMilli).To(Equal(int64(1665000000123)))
 
 		self = peer.Identify(restart())
 		Expect(self.Warnings).To(BeEmpty())
 		Expect(self.Restarted).To(BeTrue())
 		Expect(self.FirstStart).To(Equal(first))
-		Expect(self.StartMilli).To(BeEquivalentTo(1665000000123))
+		Expect(self.StartMilli).To(Equal(int64(1665000000123)))
 		Expect(os.ReadDir(o.StateDir)).To(HaveLen(1), "no temporary files are left")
 	})
 
@@ -217,7 +217,7 @@ var _ = Describe("The record of a first start", func() {
 		Expect(self.Warnings).To(HaveLen(1))
 		Expect(self.FirstStart.Known()).To(BeFalse())
 		Expect(self.Restarted).To(BeFalse())
-		Expect(self.StartMilli).To(BeEquivalentTo(1665000000123))
+		Expect(self.StartMilli).To(Equal(int64(1665000000123)))
 	})
 
 	good := `{"container":"c0b32e9d619f","boot":"` + sampleBoot + `","startNs":93784000000000,"startMs":1665000000123}`

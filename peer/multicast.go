@@ -79,8 +79,7 @@ type Multicast struct {
 	problem  string         // last problem with the interfaces
 	polling  bool
 
-	oob [64]byte            // of Receive
-	cm  ipv4.ControlMessage // of Receive
+	oob [128]byte // of Receive
 
 	closeOnce sync.Once
 	closeErr  error
@@ -213,6 +212,8 @@ func (m *Multicast) send(datagram []byte, to *net.UDPAddr) error {
 	if err := m.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return fmt.Errorf("peer: send datagram: %w", err)
 	}
+	// A deadline that stays set would wake an idle process for nothing.
+	defer func() { _ = m.conn.SetWriteDeadline(time.Time{}) }()
 	var errs []error
 	for _, l := range links {
 		// With its own address: on loopback the kernel would take another's.
@@ -239,9 +240,9 @@ func (m *Multicast) noteSent(l link, err error) {
 	last := m.failures[l.index]
 	m.failures[l.index] = text
 	m.mu.Unlock()
-	switch {
-	case text == last:
-	case text == "":
+	switch text {
+	case last:
+	case "":
 		m.cfg.Logger.Info("announcements can be sent again", "interface", l.name)
 	default:
 		m.cfg.Logger.Warn("cannot send announcements, trying again", "interface", l.name, "error", text)
@@ -273,8 +274,8 @@ func (m *Multicast) Receive(buf []byte) (Received, error) {
 		if err != nil {
 			return Received{}, fmt.Errorf("peer: receive datagram: %w", err)
 		}
-		r := Received{N: n, Time: time.Now(), From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}
-		m.inspect(&r, m.oob[:oobn], flags)
+		r := Received{N: n, From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port())}
+		m.inspect(&r, parseAncillary(m.oob[:oobn]), flags)
 		return r, nil
 	}
 }
@@ -285,19 +286,14 @@ func (m *Multicast) interrupt() {
 	_ = m.conn.SetReadDeadline(time.Unix(1, 0)) // fails only once closed
 }
 
-// inspect finds out on which interface the datagram came in, and to whom it
-// was sent.
-func (m *Multicast) inspect(r *Received, oob []byte, flags int) {
-	m.cm.IfIndex = 0
-	clear(m.cm.Dst) // Parse writes into it
-	if err := m.cm.Parse(oob); err != nil {
-		r.Drop = DropInterface
-		return
-	}
+// inspect finds out when and on which interface the datagram came in, and
+// whether it was sent to the group.
+func (m *Multicast) inspect(r *Received, a ancillary, flags int) {
+	r.Time = a.receiptTime(time.Now())
 	links := *m.used.Load()
-	i := slices.IndexFunc(links, func(l link) bool { return l.index == m.cm.IfIndex })
+	i := slices.IndexFunc(links, func(l link) bool { return l.index == a.index })
 	switch {
-	case i < 0, !m.cm.Dst.Equal(m.group.IP):
+	case i < 0, a.to != m.cfg.Group:
 		r.Drop = DropInterface
 		return
 	case flags&unix.MSG_TRUNC != 0:

@@ -157,6 +157,18 @@ var _ = Describe("Multicast on loopback", func() {
 		_ = plainSocket(cfg.Port) // it comes later
 	})
 
+	It("tells when the kernel received a datagram, not when it was read", func() {
+		m := open(onLoopback())
+		before := time.Now()
+		Expect(m.Send(nine(1), false)).To(Succeed())
+		after := time.Now()
+		Eventually(func() time.Duration { return time.Since(after) }).Should(BeNumerically(">", 100*time.Millisecond))
+		r, err := m.Receive(make([]byte, 512))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.Time).To(BeTemporally(">=", before.Add(-time.Millisecond)))
+		Expect(r.Time).To(BeTemporally("<=", after.Add(50*time.Millisecond)))
+	})
+
 	It("flags what was not sent to the group, and what is too long", func() {
 		cfg := onLoopback()
 		l := listenTo(open(cfg))

@@ -157,7 +157,7 @@ func (n *Node) Changed() <-chan struct{} { return n.changed }
 
 // Close says that this instance is gone (if it said anything before), closes
 // the ways and waits for the node's end. That takes about 30 ms, less when the
-// context ends before. Later calls wait for the first one's end.
+// context ends before or no peer is known. Later calls wait for the first one's end.
 func (n *Node) Close(ctx context.Context) error {
 	n.closeOnce.Do(func() { close(n.closing) })
 	select {

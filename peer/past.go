@@ -105,16 +105,11 @@ func (p *past) note(id InstanceID, c ContainerID, sequence uint64, at time.Time,
 
 // retire moves the current instance to the earlier ones.
 func (l *lineage) retire(next InstanceID) {
-	kept := l.earlier[:0]
-	for _, e := range l.earlier {
-		if e.instance != next {
-			kept = append(kept, e)
-		}
+	l.earlier = slices.DeleteFunc(l.earlier, func(e lastWord) bool { return e.instance == next })
+	if len(l.earlier) == maxEarlier {
+		l.earlier = slices.Delete(l.earlier, 0, 1)
 	}
-	if len(kept) == maxEarlier {
-		kept = append(kept[:0], kept[1:]...)
-	}
-	l.earlier = append(kept, lastWord{l.current, l.sequence})
+	l.earlier = append(l.earlier, lastWord{l.current, l.sequence})
 	l.current = next
 }
 
@@ -143,7 +138,7 @@ func (p *past) forgotten(id InstanceID, sequence uint64) {
 	if _, ok := p.lost[id]; !ok {
 		if len(p.order) == maxForgotten {
 			delete(p.lost, p.order[0])
-			p.order = append(p.order[:0], p.order[1:]...)
+			p.order = slices.Delete(p.order, 0, 1)
 		}
 		p.order = append(p.order, id)
 	}

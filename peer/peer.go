@@ -68,7 +68,8 @@ type Statement struct {
 	Told bool
 	// Ask wants an answer from peers, repeated about every 300 ms while set.
 	Ask bool
-	// AskEvery is the pause between two requests for an answer; 0 means 300 ms.
+	// AskEvery is the pause between two requests for an answer; 0 means 300 ms,
+	// and less than 50 ms means 50 ms.
 	AskEvery time.Duration
 	// Eager repeats the statement every 250 ms (for at most a minute after the
 	// last change of phase): a hand-over is under way.

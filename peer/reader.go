@@ -56,7 +56,7 @@ func (r *reader) run() {
 		if received.Time.IsZero() {
 			received.Time = time.Now()
 		}
-		if !r.handle(received, buf) || !r.pace(received.Time) {
+		if !r.handle(received, buf) || !r.pace(time.Now()) {
 			return
 		}
 	}

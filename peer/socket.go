@@ -37,6 +37,10 @@ func groupOptions() []sockopt {
 		// check of IP_PKTINFO must do.
 		optional(intOption("IP_MULTICAST_ALL", unix.IP_MULTICAST_ALL, 0)),
 		intOption("IP_PKTINFO", unix.IP_PKTINFO, 1),
+		// What was received while this process was paused is not fresh.
+		optional(sockopt{"SO_TIMESTAMPNS", func(fd int) error {
+			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		}}),
 		intOption("IP_MULTICAST_LOOP", unix.IP_MULTICAST_LOOP, 1),
 		intOption("IP_MULTICAST_TTL", unix.IP_MULTICAST_TTL, 1),
 	}

@@ -29,7 +29,7 @@ type WayStats struct {
 }
 
 // Dropped returns how many datagrams were dropped for the reason.
-func (s *WayStats) Dropped(r DropReason) uint64 {
+func (s WayStats) Dropped(r DropReason) uint64 {
 	if r >= dropReasons {
 		return 0
 	}
@@ -37,7 +37,7 @@ func (s *WayStats) Dropped(r DropReason) uint64 {
 }
 
 // DroppedTotal returns how many datagrams were dropped for any reason.
-func (s *WayStats) DroppedTotal() uint64 {
+func (s WayStats) DroppedTotal() uint64 {
 	var sum uint64
 	for _, n := range s.dropped {
 		sum += n
@@ -46,7 +46,7 @@ func (s *WayStats) DroppedTotal() uint64 {
 }
 
 // Way returns the counters of the way with that name, zeros if there is none.
-func (s *Stats) Way(name string) WayStats {
+func (s Stats) Way(name string) WayStats {
 	for _, w := range s.Ways {
 		if w.Name == name {
 			return w

@@ -80,7 +80,11 @@ func (n *Node) sayGone(last Statement) {
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	alone := !n.accompanied()
 	for i, at := range goneAt {
+		if alone {
+			at = 0 // nobody is known who is worth waiting for
+		}
 		timer.Reset(time.Until(start.Add(at)))
 		select {
 		case <-timer.C:
@@ -94,4 +98,14 @@ func (n *Node) sayGone(last Statement) {
 			n.sendStatus(true)
 		}
 	}
+}
+
+// accompanied reports whether a peer is known that has not ended.
+func (n *Node) accompanied() bool {
+	for _, e := range n.table.entries {
+		if !e.peer.Ended() {
+			return true
+		}
+	}
+	return false
 }

@@ -32,7 +32,8 @@ type Way interface {
 type Received struct {
 	// N is the length of the datagram; 0 with an Event other than EventDatagram.
 	N int
-	// Time is the local time of receipt.
+	// Time is the local time of receipt, with a reading of the monotonic clock.
+	// Freshness is judged by it: it must not be later than the truth.
 	Time time.Time
 	// From is the sender's address; not valid for ways that have none.
 	From netip.AddrPort
@@ -50,22 +51,23 @@ type Received struct {
 	Until time.Time
 }
 
-// Event is what a Way can tell besides datagrams.
+// Event is what a Way can tell besides datagrams. Events about a peer that was
+// never heard are ignored: a folder hands over the peer's datagram first.
 type Event uint8
 
 const (
-	// EventDatagram: no event, but a datagram.
+	// EventDatagram is no event, but a datagram.
 	EventDatagram Event = iota
-	// EventReach: the way reaches more listeners than before (an interface
-	// came up). The node repeats its announcement; who hears it for the first
-	// time answers.
+	// EventReach says that the way reaches more listeners than before (an
+	// interface came up). The node repeats its announcement; who hears it for
+	// the first time answers.
 	EventReach
-	// EventFresh: the process of Instance lives, and this way would have told
-	// if it said anything new; true until Until unless revoked by EventDied or
-	// by an Until in the past. A folder says so while the peer's lock is held
-	// and its file is recent.
+	// EventFresh says that the process of Instance lives, and that this way
+	// would have told if it said anything new; true until Until unless revoked
+	// by EventDied or by an Until in the past. A folder says so while the
+	// peer's lock is held and its file is recent.
 	EventFresh
-	// EventDied: the process of Instance has ended, for certain.
+	// EventDied says that the process of Instance has ended, for certain.
 	EventDied
 )
 

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -103,6 +104,24 @@ var _ = Describe("The environment", func() {
 	It("without repeats is what the runtime keeps", func() {
 		Expect(withoutRepeats([]string{"A=1", "odd", "A=2", "", "odd", "=x", "=y", "B="})).
 			To(Equal([]string{"A=1", "odd", "odd", "=x", "B="}))
+	})
+})
+
+var _ = Describe("A run that is over", func() {
+	It("has no say in the next one", func() {
+		w, err := New(Options{Argv: []string{"sleep", "1000"}, Readiness: Readiness{After: time.Hour}})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(w.Close)
+		Expect(w.Start()).To(Succeed())
+		earlier := w.run
+		Expect(w.Signal(syscall.SIGKILL)).To(Succeed())
+		Eventually(earlier.ended).Should(BeClosed())
+		earlier.setReady(true, "late")
+		Expect(w.State().Ready).To(BeFalse())
+		Expect(w.Start()).To(Succeed())
+		earlier.setReady(true, "late")
+		Expect(w.State().Ready).To(BeFalse())
+		Expect(w.State().EverReady).To(BeFalse())
 	})
 })
 

@@ -295,6 +295,17 @@ var _ = Describe("Readiness", func() {
 			Eventually(ready(w)).Should(BeTrue(), "lines that fit count")
 		})
 
+		It("is not listened to after the stop signal, but still there", func() {
+			w, out := started(workload.Options{
+				Argv: self("notify", "READY=1", "READY=1"), Readiness: workload.Readiness{Notify: true},
+			})
+			Eventually(ready(w)).Should(BeTrue())
+			w.Drain(soon()) // the signal makes it say READY=1 again
+			Eventually(out.lines).Should(HaveLen(4))
+			Consistently(ready(w), "50ms").Should(BeFalse())
+			Expect(w.State().NotReadyReason).To(Equal("stop signal sent"))
+		})
+
 		It("closes files that a message brings, and survives many messages", func() {
 			out := newOutput()
 			w := start(workload.Options{

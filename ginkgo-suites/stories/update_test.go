@@ -493,6 +493,28 @@ var _ = Describe("Others on the network", func() {
 		Expect(a.state().Peers).To(BeEmpty())
 	})
 
+	story("somebody who changes phase all the time costs the Supervisor one request a second, and nobody the service", func(d *device) {
+		a := beginsOld(d, plan{})
+		forger, err := peer.Start(peer.Config{
+			Self: peer.Identity{
+				Instance: peer.NewInstanceID(), Container: "cccccccccccc",
+				FirstStart: peer.FirstStart{Boot: peer.BootHash(d.boot), Since: time.Hour},
+			},
+			Domain: peer.NewDomain(d.boot, app, service), Ways: []peer.Way{d.network.Attach("forger")},
+		})
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = forger.Close(canceled()) }()
+		before := d.requests
+		for range 600 {
+			forger.Say(peer.Statement{Phase: peer.PhaseStarting})
+			d.wait(50 * time.Millisecond)
+			forger.Say(peer.Statement{Phase: peer.PhaseServing})
+			d.wait(50 * time.Millisecond)
+		}
+		Expect(d.requests - before).To(BeNumerically("~", 60, 10))
+		Expect(a.phase()).To(Equal("serving"))
+	})
+
 	story("half of all datagrams lost delays the end of the old one by a second at most", func(d *device) {
 		d.network.Set(lossy(0.5))
 		for n, letter := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -53,7 +53,7 @@ var _ = Describe("Reaping", func() {
 
 	DescribeTable("children from before it was executed are reaped",
 		func(l launch) {
-			l.prelude = "true & true & sleep 0.1 &"
+			l.prelude = "true & true &"
 			h := l.host(settings{Argv: self("child", "plain")})
 			Eventually(h.text).Should(ContainSubstring("up"))
 			Eventually(zombies).WithArguments(h.pid()).Should(BeZero())

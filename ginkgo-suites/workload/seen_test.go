@@ -21,13 +21,14 @@ func eventsText(h *handover) string {
 }
 
 var _ = Describe("What the workload sees", func() {
-	// dump prints everything about itself that should not depend on us.
+	// dump prints everything about itself that should not depend on us. A shell
+	// changes its environment and its mask, so each is read where it has not.
 	dump := []string{"sh", "-c", `
-		cat /proc/self/environ | tr '\0' '\n'
-		readlink /proc/self/cwd; umask
+		cat /proc/$$/environ | tr '\0' '\n'
+		readlink /proc/$$/cwd; umask
 		grep -E '^(Umask|Sig(Blk|Ign|Cgt|Pnd)|ShdPnd|Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid)' /proc/self/status
-		cat /proc/self/limits /proc/self/oom_score_adj
-		cut -d' ' -f18,19,40,41 /proc/self/stat
+		cat /proc/$$/limits /proc/$$/oom_score_adj
+		cut -d' ' -f18,19,40,41 /proc/$$/stat
 		for f in /proc/$$/fd/*; do echo ${f##*/} $(readlink $f); done`}
 	// comparable takes out what differs from one run to the next.
 	comparable := func(text string) string {
@@ -42,7 +43,7 @@ var _ = Describe("What the workload sees", func() {
 
 	DescribeTable("is what it would see without us",
 		func(namespaced bool, prelude string) {
-			l := launch{namespace: namespaced, prelude: prelude}
+			l := launch{namespace: namespaced, prelude: strings.ReplaceAll(prelude, "SELF", quoted(self())[0])}
 			plain := l.run(dump...)
 			Expect(plain.exit()).To(BeZero(), plain.text())
 			h := l.host(settings{Argv: dump})
@@ -53,12 +54,13 @@ var _ = Describe("What the workload sees", func() {
 		Entry("ordinarily, as process 1", true, ""),
 		Entry("ordinarily, as a subreaper", false, ""),
 		Entry("with limits, priorities and a mask", true, `
-			ulimit -n 512; ulimit -c 0; umask 027; cd /usr; renice -n 3 $$ >/dev/null; echo 500 > /proc/self/oom_score_adj`),
-		Entry("with the soft limit of files as high as the hard one", true, "ulimit -Hn 4096; ulimit -Sn 4096"),
+			ulimit -Sn 512; ulimit -c 0; umask 027; cd /usr; renice -n 3 $$ >/dev/null; echo 500 > /proc/self/oom_score_adj`),
+		Entry("with the soft limit of files as high as the hard one", true, "ulimit -n 4096"),
 		Entry("with ignored signals", true, "trap '' HUP INT TSTP TTIN TTOU CONT"),
 		Entry("with blocked signals", true, "exec env --block-signal=USR1,TERM,CHLD,40 \"$@\""),
 		Entry("with an odd environment", true, `
 			exec env -i PATH="$PATH" NOTIFY_SOCKET=@x LISTEN_FDS=1 "A B=1" =odd "$@"`),
+		Entry("with an environment that no shell could make", true, `exec SELF odd "$@"`),
 		Entry("with inherited files", true, "exec 7</etc/passwd 9>/dev/null"),
 	)
 })

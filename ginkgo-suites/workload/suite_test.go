@@ -4,6 +4,7 @@
 package workload_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -23,6 +24,11 @@ func TestMain(m *testing.M) {
 			syscall.Exit(host(os.Args[2]))
 		case "child":
 			syscall.Exit(child(os.Args[2:]))
+		case "odd": // execute the rest with names that repeat, and entries that are none
+			path, _ := exec.LookPath(os.Args[2])
+			env := []string{"PATH=" + os.Getenv("PATH"), "A=1", "A=2", "", "odd", "=x", "E=", "B=\xff", "A=3"}
+			fmt.Println(syscall.Exec(path, os.Args[2:], env))
+			syscall.Exit(1)
 		}
 	}
 	os.Exit(m.Run())

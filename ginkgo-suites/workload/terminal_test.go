@@ -45,12 +45,14 @@ var _ = Describe("On a terminal", func() {
 	DescribeTable("a workload that reads at once is not left stopped, again and again",
 		func(l launch) {
 			l.terminal = newTerminal()
-			h := l.host(settings{Argv: []string{"sh", "-c", "read line; echo got-$line"}, Runs: 20})
+			h := l.host(settings{Argv: []string{"sh", "-c", "read line; echo got-$line"}, Runs: 20, Stay: true})
 			for range 20 {
 				l.terminal.enter("x\n")
 			}
+			Eventually(func() []string { return lines(l.terminal, "got-x") }).Should(HaveLen(20))
+			Eventually(func() bool { return h.state().Run == 20 && h.ended() }).Should(BeTrue())
+			h.signal(syscall.SIGTERM)
 			Expect(h.exit()).To(BeZero())
-			Expect(lines(l.terminal, "got-x")).To(HaveLen(20))
 		}, both)
 
 	DescribeTable("no command inherits that we ignore SIGTTOU, and in the end the terminal is ours again",

@@ -39,9 +39,6 @@ const (
 // DefaultGroup is handover-lib's multicast group.
 func DefaultGroup() netip.Addr { return netip.AddrFrom4([4]byte{239, 192, 16, 16}) }
 
-// sendTimeout bounds how long a full socket holds up the sender.
-const sendTimeout = 50 * time.Millisecond
-
 // ErrNoInterface is returned by Send while there is no interface to send on.
 var ErrNoInterface = errors.New("peer: no network interface to announce on")
 
@@ -209,16 +206,9 @@ func (m *Multicast) send(datagram []byte, to *net.UDPAddr) error {
 	if len(links) == 0 {
 		return ErrNoInterface
 	}
-	if err := m.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
-		return fmt.Errorf("peer: send datagram: %w", err)
-	}
-	// A deadline that stays set would wake an idle process for nothing.
-	defer func() { _ = m.conn.SetWriteDeadline(time.Time{}) }()
 	var errs []error
 	for _, l := range links {
-		// With its own address: on loopback the kernel would take another's.
-		from := ipv4.ControlMessage{IfIndex: l.index, Src: l.addresses[0].AsSlice()}
-		_, err := m.packet.WriteTo(datagram, &from, to)
+		err := m.sendOn(l, datagram, to)
 		m.noteSent(l, err)
 		if err != nil {
 			errs = append(errs, err)
@@ -228,6 +218,24 @@ func (m *Multicast) send(datagram []byte, to *net.UDPAddr) error {
 		return fmt.Errorf("peer: send datagram: %w", errors.Join(errs...))
 	}
 	return nil
+}
+
+// sendOn sends on one interface. A full socket is an error and not waited for:
+// not even a deadline is set, which would wake an idle process again later.
+func (m *Multicast) sendOn(l link, datagram []byte, to *net.UDPAddr) error {
+	raw, err := m.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	// With its own address: on loopback the kernel would take another's.
+	from := ipv4.ControlMessage{IfIndex: l.index, Src: l.addresses[0].AsSlice()}
+	address := &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}
+	var sent error
+	err = raw.Write(func(fd uintptr) bool {
+		sent = os.NewSyscallError("sendmsg", unix.Sendmsg(int(fd), datagram, from.Marshal(), address, unix.MSG_DONTWAIT))
+		return true
+	})
+	return errors.Join(err, sent)
 }
 
 // noteSent logs an error of sending once, and its end once.

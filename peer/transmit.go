@@ -89,9 +89,9 @@ func (n *Node) sayGone(last Statement) {
 		select {
 		case <-timer.C:
 		case <-n.hurry:
-			if i > 0 {
-				return
-			}
+		}
+		if i > 0 && isClosed(n.hurry) {
+			return
 		}
 		n.announce(last, i > 0)
 		if n.cfg.StatusMessages && (statusUpPhase(n.beat.phase) || statusDownPhase(n.beat.phase)) {
@@ -108,4 +108,13 @@ func (n *Node) accompanied() bool {
 		}
 	}
 	return false
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

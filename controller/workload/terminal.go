@@ -70,15 +70,12 @@ func (t *terminal) takeBack(group int) {
 func (t *terminal) stopped(group int, s syscall.Signal) {
 	switch s {
 	case syscall.SIGTTIN, syscall.SIGTTOU:
-		switch now, ok := t.foreground(); {
-		case !ok:
+		now, ok := t.foreground()
+		if !ok {
 			return
-		case now == group: // it asked before it was in the foreground
-		case now == t.own: // a shell has put us into the foreground
-			if t.lend(group) != nil {
-				return
-			}
-		case !t.suspend(group):
+		}
+		// If its group stands in the foreground, it asked before it did so.
+		if now != group && (!t.claim() || t.lend(group) != nil) {
 			return
 		}
 	case syscall.SIGTSTP:
@@ -91,24 +88,36 @@ func (t *terminal) stopped(group int, s syscall.Signal) {
 	_ = syscall.Kill(-group, syscall.SIGCONT)
 }
 
+// claim returns when we stand in the foreground; false if that will never be.
+// It reads nothing. In the background a read stops our whole group, which a
+// shell then shows as a stopped job; when the shell continues us, the kernel
+// looks again. For an orphaned group the read fails. Process 1 cannot be
+// stopped, and would go round in circles.
+func (t *terminal) claim() bool {
+	for os.Getpid() != 1 {
+		_, err := unix.Read(t.fd, nil)
+		if err != unix.EINTR {
+			return err == nil
+		}
+	}
+	return false
+}
+
 // suspend stops us with the workload, if there is a shell above us that has
-// job control: it sees us as the job, and continues us. It returns after that;
-// false if there is no such shell.
-func (t *terminal) suspend(group int) bool {
+// job control: it sees us as the job, and continues us. It returns after that.
+func (t *terminal) suspend(group int) {
 	if !t.hasShell() {
-		return false
+		return
 	}
 	// The whole job, as Ctrl-Z would have. The signal may be taken by another
 	// thread while this one runs on: it waits for the end of the stop.
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)
 	defer signal.Stop(continued)
-	if syscall.Kill(0, syscall.SIGSTOP) != nil {
-		return false
+	if syscall.Kill(0, syscall.SIGSTOP) == nil {
+		<-continued
+		t.started(group)
 	}
-	<-continued
-	t.started(group)
-	return true
 }
 
 // hasShell tells that the nearest process above us that is not of our group is

@@ -1,6 +1,7 @@
 package workload_test
 
 import (
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -96,9 +97,10 @@ var _ = Describe("On a terminal", func() {
 		s := settings{Argv: self("child", "terminal"), Events: GinkgoT().TempDir() + "/events", KillAfter: 20e9}
 		t.enter(strings.Join(quoted(self("host", encoded(s))), " ") + "\n")
 		Eventually(t.text).Should(ContainSubstring("up"))
+		stopped := regexp.MustCompile(`\^Z\s*\[1\] \+ Stopped`)
 		for n := 1; n <= 3; n++ {
 			t.enter("\x1a")
-			Eventually(func() int { return strings.Count(t.text(), "Stopped") }).Should(Equal(n), "stopped")
+			Eventually(func() int { return len(stopped.FindAllString(t.text(), -1)) }).Should(Equal(n), "stopped")
 			t.enter("echo shell-$((1000+" + string(rune('0'+n)) + "))\n")
 			Eventually(t.text).Should(ContainSubstring("shell-100" + string(rune('0'+n))))
 			if n == 2 {

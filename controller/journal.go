@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -59,6 +60,12 @@ func newJournal(log *slog.Logger) *journal {
 // note records an event and logs it. Messages are for people, reasons for
 // machines.
 func (j *journal) note(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
+	j.record(level, why, message)
+	j.log.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("reason", string(why))}, attrs...)...)
+}
+
+// record records an event that somebody else logs.
+func (j *journal) record(level slog.Level, why Reason, message string) {
 	kind := "Normal"
 	if level >= slog.LevelWarn {
 		kind = "Warning"
@@ -66,7 +73,6 @@ func (j *journal) note(level slog.Level, why Reason, message string, attrs ...sl
 	// A new slice each time: what was published is never written to.
 	keep := j.events[max(0, len(j.events)-eventsAtMost+1):]
 	j.events = append(slices.Clone(keep), Event{Time: time.Now(), Type: kind, Reason: why, Message: message})
-	j.log.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("reason", string(why))}, attrs...)...)
 }
 
 // begin records who this is.
@@ -156,27 +162,28 @@ func (j *journal) notePeer(now time.Time, why Reason, message string, p *peer.Pe
 	j.note(slog.LevelInfo, why, message, attrs...)
 }
 
+// observedWorkload records what became of the workload, which logs that itself.
 func (j *journal) observedWorkload(now *workload.State) {
 	was := j.workload
 	j.workload = *now
 	switch {
 	case now.Running && now.PID != was.PID:
-		j.note(slog.LevelInfo, "WorkloadStarted", "the workload was started", slog.Int("pid", now.PID))
+		j.record(slog.LevelInfo, "WorkloadStarted", fmt.Sprintf("the workload was started as process %d", now.PID))
 	case was.Running && !now.Running:
-		j.note(slog.LevelInfo, "WorkloadEnded", "the workload has ended", slog.Int("exitCode", now.ExitCode))
+		j.record(slog.LevelInfo, "WorkloadEnded", fmt.Sprintf("the workload has ended with exit status %d", now.ExitCode))
 	}
 	if now.Running && now.Ready != was.Ready {
 		if now.Ready {
-			j.note(slog.LevelInfo, "WorkloadReady", "the workload is ready", slog.Duration("after", now.ReadySince.Sub(now.Started).Round(time.Millisecond)))
+			j.record(slog.LevelInfo, "WorkloadReady", fmt.Sprintf("the workload is ready, %v after its start", now.ReadySince.Sub(now.Started).Round(time.Millisecond)))
 		} else if now.EverReady && !now.Draining {
-			j.note(slog.LevelWarn, "WorkloadNotReady", "the workload is not ready any more: "+now.NotReadyReason)
+			j.record(slog.LevelWarn, "WorkloadNotReady", "the workload is not ready any more: "+now.NotReadyReason)
 		}
 	}
 	if !now.SignalledAt.IsZero() && was.SignalledAt.IsZero() {
-		j.note(slog.LevelInfo, "StopSignalSent", "the workload was sent its stop signal")
+		j.record(slog.LevelInfo, "StopSignalSent", "the workload was sent its stop signal")
 	}
 	if now.Killed && !was.Killed {
-		j.note(slog.LevelWarn, "Killed", "the workload did not end in time and was killed")
+		j.record(slog.LevelWarn, "Killed", "the workload did not end in time and was killed")
 	}
 }
 

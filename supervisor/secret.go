@@ -37,7 +37,7 @@ func (s *secret) empty() bool { return s.text == "" }
 // clean returns the error as it is if its text is fit to be shown. If it is
 // not, or if an error wrapped in it shows the key, only a text remains.
 func (s *secret) clean(err error) error {
-	switch err {
+	switch err { //nolint:errorlint // these very values: one that wraps them may show the key
 	case nil, context.Canceled, context.DeadlineExceeded: // even if the key is "dead"
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *secret) shownBy(err error) bool {
 	if s.find.MatchString(err.Error()) {
 		return true
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // walks the chain itself, link by link
 	case interface{ Unwrap() error }:
 		return s.shownBy(e.Unwrap())
 	case interface{ Unwrap() []error }:

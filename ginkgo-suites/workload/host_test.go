@@ -60,7 +60,7 @@ func host(arg string) int {
 	}
 	fail := func(err error) int {
 		report(event{Error: err.Error()})
-		if start, ok := err.(*workload.StartError); ok { //nolint:errorlint // not wrapped
+		if start, ok := err.(*workload.StartError); ok {
 			return start.ExitCode
 		}
 		return 98

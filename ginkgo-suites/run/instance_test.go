@@ -107,7 +107,13 @@ func (i *instance) run(environ []string, argv ...string) *instance {
 // start starts the process without telling the Supervisor.
 func (i *instance) start(environ []string, argv ...string) *instance {
 	GinkgoHelper()
-	i.cmd = exec.Command(binary, append([]string{"run", "--"}, argv...)...)
+	return i.startAs([]string{binary}, environ, argv...)
+}
+
+// startAs starts the process by another command, such as unshare.
+func (i *instance) startAs(program, environ []string, argv ...string) *instance {
+	GinkgoHelper()
+	i.cmd = exec.Command(program[0], append(append(program[1:len(program):len(program)], "run", "--"), argv...)...)
 	i.cmd.Env = i.environ(environ...)
 	i.cmd.Stdout, i.cmd.Stderr = i.out, i.err
 	i.cmd.Dir = i.rig.dir

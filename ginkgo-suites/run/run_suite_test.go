@@ -3,6 +3,7 @@
 package run_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,9 +37,23 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	if raceEnabled {
 		args = append(args, "-race")
 	}
+	dependOnSources()
 	out, err := exec.Command("go", append(args, "github.com/handover-controller/handover/cmd/handover")...).CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
 	return []byte(path)
 }, func(path []byte) {
 	binary = string(path)
 })
+
+// dependOnSources looks at the folders of the module, so that the go command
+// sees what this suite depends on and does not take the result of an earlier
+// run for that of another program.
+func dependOnSources() {
+	root := filepath.Join("..", "..")
+	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})).To(Succeed())
+}

@@ -37,8 +37,9 @@ func (s *secret) empty() bool { return s.text == "" }
 // clean returns the error as it is if its text is fit to be shown. If it is
 // not, or if an error wrapped in it shows the key, only a text remains.
 func (s *secret) clean(err error) error {
-	switch err { //nolint:errorlint // these very values: one that wraps them may show the key
-	case nil, context.Canceled, context.DeadlineExceeded: // even if the key is "dead"
+	switch err {
+	// These are clean even if the key is "dead"; an error that wraps them may not be.
+	case nil, context.Canceled, context.DeadlineExceeded: //nolint:errorlint // these very values
 		return err
 	}
 	text := s.quote(err.Error())

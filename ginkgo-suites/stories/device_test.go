@@ -41,7 +41,7 @@ type device struct {
 	clock      time.Duration
 	requests   int
 	marker     bool
-	markers    []string // what happened to the marker
+	markers    []string // what happened to the marker, and who was killed
 
 	first    time.Time // when somebody was first ready
 	servedBy map[*container]bool
@@ -304,6 +304,20 @@ func (d *device) serves(c *container, yes bool) {
 	d.unserved = append(d.unserved, d.now())
 }
 
+// drainedTwice notes a drain that began although one had begun before.
+func (d *device) drainedTwice(c *container) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.twice = append(d.twice, c.letter)
+}
+
+// reboots forgets what was before: nobody serves while the device starts.
+func (d *device) reboots(boot string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.boot, d.first, d.unserved, d.markers = boot, time.Time{}, nil, nil
+}
+
 // expectNoOutage fails if at any time since the first readiness nobody served.
 func (d *device) expectNoOutage() {
 	d.mu.Lock()
@@ -335,6 +349,20 @@ func (m markerOf) Remove() (bool, error) {
 	was := d.marker
 	d.marker = false
 	return was, nil
+}
+
+// marked is what happened to the marker so far, and who was killed.
+func (d *device) marked() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.markers)
+}
+
+// requested is how often the Supervisor was asked.
+func (d *device) requested() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.requests
 }
 
 func (d *device) hasMarker() bool {

@@ -91,7 +91,7 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 		d.start("b", plan{readyAfter: time.Second})
 		d.wait(time.Second + soon)
 		Expect(a.phase()).To(Equal("released"))
-		Expect(d.requests).To(BeZero())
+		Expect(d.requested()).To(BeZero())
 		d.expectNoOutage()
 	})
 
@@ -193,7 +193,7 @@ var _ = Describe("A Supervisor that does not wait (14.13.10 and later)", func() 
 		Expect(a.phase()).To(Equal("ended"))
 		Expect(a.code).To(Equal(0))
 		Expect(b.phase()).To(Equal("serving"))
-		Expect(d.markers).To(BeEmpty(), "no marker after a SIGTERM")
+		Expect(d.marked()).To(BeEmpty(), "no marker after a SIGTERM")
 		d.expectNoOutage()
 	})
 
@@ -207,7 +207,7 @@ var _ = Describe("A Supervisor that does not wait (14.13.10 and later)", func() 
 		Expect(a.state().Reason).To(Equal(controller.ReasonHoldEnded))
 		d.wait(2 * time.Second)
 		Expect(a.phase()).To(Equal("ended"))
-		Expect(d.markers).To(BeEmpty())
+		Expect(d.marked()).To(BeEmpty())
 	})
 
 	story("is over before SIGKILL even if the workload ignores its stop signal", func(d *device) {
@@ -216,7 +216,7 @@ var _ = Describe("A Supervisor that does not wait (14.13.10 and later)", func() 
 		d.wait(9600 * time.Millisecond)
 		Expect(a.phase()).To(Equal("ended"))
 		Expect(a.code).To(Equal(137))
-		Expect(d.markers).To(BeEmpty(), "nobody was killed from outside")
+		Expect(d.marked()).To(BeEmpty(), "nobody was killed from outside")
 	})
 
 	story("holds through a rotated key, and trusts the acknowledgement after a third of the hold", func(d *device) {
@@ -385,7 +385,7 @@ var _ = Describe("A container that is started again", func() {
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("released"))
 		Expect(a.state().Reason).To(Equal(controller.ReasonSteppedAside))
-		Expect(a.workload.state.Run).To(BeZero(), "its workload was never started")
+		Expect(a.workload.State().Run).To(BeZero(), "its workload was never started")
 		Expect(b.phase()).To(Equal("serving"))
 		d.wait(time.Hour)
 		Expect(d.serving()).To(Equal([]string{"b"}))
@@ -408,15 +408,13 @@ var _ = Describe("A container that is started again", func() {
 		d.wait(time.Second)
 		a.kill()
 		b.kill()
-		d.boot = "22222222-2222-2222-2222-222222222222"
-		d.markers = nil
-		d.first, d.unserved = time.Time{}, nil
+		d.reboots("22222222-2222-2222-2222-222222222222")
 		a.run(plan{readyAfter: 2 * time.Second})
 		b.run(plan{readyAfter: 2 * time.Second})
 		d.wait(10 * time.Second)
 		Expect(a.phase()).To(Equal("released"))
 		Expect(b.phase()).To(Equal("serving"))
-		Expect(d.markers).To(BeEmpty())
+		Expect(d.marked()).To(BeEmpty())
 		d.wait(time.Hour)
 		Expect(d.serving()).To(Equal([]string{"b"}))
 		d.expectNoOutage()
@@ -438,10 +436,10 @@ var _ = Describe("Others on the network", func() {
 		a := beginsOld(d, plan{})
 		other := d.legacyPeer()
 		defer func() { _ = other.Close() }()
-		before := d.requests
+		before := d.requested()
 		d.wait(time.Hour)
 		Expect(a.phase()).To(Equal("serving"))
-		Expect(d.requests - before).To(BeNumerically("<=", 2))
+		Expect(d.requested() - before).To(BeNumerically("<=", 2))
 		Expect(other.Crashed()).NotTo(HaveOccurred())
 		a.term()
 		d.wait(500 * time.Millisecond)
@@ -504,14 +502,14 @@ var _ = Describe("Others on the network", func() {
 		})
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { _ = forger.Close(canceled()) }()
-		before := d.requests
+		before := d.requested()
 		for range 600 {
 			forger.Say(peer.Statement{Phase: peer.PhaseStarting})
 			d.wait(50 * time.Millisecond)
 			forger.Say(peer.Statement{Phase: peer.PhaseServing})
 			d.wait(50 * time.Millisecond)
 		}
-		Expect(d.requests - before).To(BeNumerically("~", 60, 10))
+		Expect(d.requested() - before).To(BeNumerically("~", 60, 10))
 		Expect(a.phase()).To(Equal("serving"))
 	})
 

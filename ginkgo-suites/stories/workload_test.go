@@ -81,7 +81,7 @@ func (w *workloadFake) Drain(p workload.Plan) {
 	defer w.mu.Unlock()
 	if !w.state.Draining {
 		if w.drains++; w.drains > w.state.Run {
-			w.c.d.twice = append(w.c.d.twice, w.c.letter)
+			w.c.d.drainedTwice(w.c)
 		}
 		w.state.Draining = true
 		w.later(time.Until(p.SignalAt), func(s *workload.State) {

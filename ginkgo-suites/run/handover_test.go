@@ -201,6 +201,7 @@ var _ = Describe("SIGTERM without a successor", func() {
 		a.until("serving", patience)
 		b := r.container("b").serve(time.Hour)
 		Eventually(func() bool { return len(a.status().Peers) == 1 && len(b.status().Peers) == 1 }, patience).Should(BeTrue())
+		Eventually(func() error { return b.answer(0) }, patience).Should(Succeed(), "it handles signals from then on")
 		began := time.Now()
 		a.term()
 		b.term()

@@ -97,28 +97,6 @@ func (w *world) settleOutcome(drain *Drain) {
 	}
 }
 
-// markerFor says whether the marker is to be written for that peer: only if
-// both containers were first started in the present boot, because after a
-// reboot no Supervisor waits for it and it would end the next hand-over.
-func (w *world) markerFor(p *peer.Peer, drain *Drain) MarkerWish {
-	switch {
-	case drain.Aside:
-		drain.Unmarked = "the workload was never started here"
-	case !w.Self.FirstStart.Known():
-		drain.Unmarked = "the own first start is unknown"
-	case w.Self.FirstStart.Boot != w.Self.Boot:
-		drain.Unmarked = "this container is from before the last reboot"
-	case p.FirstStart.Known() && p.FirstStart.Boot != w.Self.Boot:
-		drain.Unmarked = "the younger container is from before the last reboot"
-	case !p.FirstStart.Known() && !p.Legacy && w.find(p.Container) == nil:
-		drain.Unmarked = "the younger instance's first start is unknown"
-	default:
-		w.memory.MarkerWritten = true
-		return MarkerWrite
-	}
-	return MarkerKeep
-}
-
 // outcome says how a hand-over ended.
 func (d *Drain) outcome() string {
 	if d.Unmarked != "" {

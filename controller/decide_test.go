@@ -242,6 +242,7 @@ var _ = DescribeTable("The marker", func(s Snapshot, want MarkerWish) {
 	Entry("removed at the start", with(serving(), notStarted), MarkerRemove),
 	Entry("removed at the start while an older one serves", with(serving(), notStarted, hears(youngerPeer(), firstStart(thisBoot, 1))), MarkerRemove),
 	Entry("left at the start when all older ones have released", with(serving(), notStarted, hears(youngerPeer(), firstStart(thisBoot, 1), phase(peer.PhaseReleased))), MarkerKeep),
+	Entry("left by one that steps aside at its very start", with(serving(), notStarted, both), MarkerKeep),
 	Entry("removed when the younger one is lost", with(serving(), hears(youngerPeer(), isGone), releasedFor(time.Hour, true)), MarkerRemove),
 	Entry("removed when listed alone after a peer was lost", with(serving(), answers(ownListed("Running")), func(s *Snapshot) { s.PeerLostAt = ago(time.Second) }), MarkerRemove),
 	Entry("left when not listed alone", with(serving(), answers(otherListed("Running"), ownListed("Running")), func(s *Snapshot) { s.PeerLostAt = ago(time.Second) }), MarkerKeep),

@@ -19,13 +19,9 @@ not healthy when a workload that was ready is not ready any more.`,
 		Example: "  HEALTHCHECK CMD [\"handover\", \"probe\"]",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			loaded, err := load.load()
+			cl, err := load.client()
 			if err != nil {
 				return err
-			}
-			cl, err := newClient(loaded.Config.Status.Socket)
-			if err != nil {
-				return failed(err)
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), requestTimeout)
 			defer cancel()

@@ -108,3 +108,13 @@ type loader struct {
 func (l *loader) load() (*config.Loaded, error) {
 	return config.Load(config.Options{Path: l.path, Environ: l.environ})
 }
+
+// client returns a client of this container's instance.
+func (l *loader) client() (*client, error) {
+	loaded, err := l.load()
+	if err != nil {
+		return nil, err
+	}
+	c, err := newClient(loaded.Config.Status.Socket)
+	return c, failed(err)
+}

@@ -26,13 +26,9 @@ With --watch it follows: each change is a line.`,
 		Example: "  handover status\n  handover status --watch\n  handover status --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			loaded, err := load.load()
+			cl, err := load.client()
 			if err != nil {
 				return err
-			}
-			cl, err := newClient(loaded.Config.Status.Socket)
-			if err != nil {
-				return failed(err)
 			}
 			if watch {
 				return failed(watchStatus(c.Context(), cl, s.out, asJSON))

@@ -72,8 +72,22 @@ func candidates(name, searchPath string) []string {
 	return files
 }
 
+// closed reports whether the candidate is in a directory of PATH that may not
+// be searched: then nothing is known of the command, and it counts as not found.
+func closed(name, dir, file string) bool {
+	if strings.Contains(name, "/") {
+		return false
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	_, err := os.Stat(file)
+	return errors.Is(err, syscall.EACCES)
+}
+
 // execvp tries the candidates one after the other as execvp(3) does, except
-// that it never falls back to a shell, and returns the first one's pid. dir is
+// that it never falls back to a shell, and that a directory of PATH that may
+// not be searched says nothing, as for a shell. It returns the first one's pid. dir is
 // the working directory that relative paths start from, empty for our own.
 func execvp(name, dir string, env []string, exec func(path string) (int, error)) (int, error) {
 	if dir != "" {
@@ -91,7 +105,7 @@ func execvp(name, dir string, env []string, exec func(path string) (int, error))
 		case err == nil:
 			return pid, nil
 		case errors.Is(err, syscall.EACCES):
-			refused = true
+			refused = refused || !closed(name, dir, file)
 		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ESTALE),
 			errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ETIMEDOUT):
 		default:

@@ -132,6 +132,18 @@ var _ = Describe("Starting a command", func() {
 			Entry("a file as working directory", "/bin/sh", "/etc/passwd", 126, workload.ErrNotExecutable, syscall.ENOTDIR, "working directory"),
 		)
 
+		It("does not take a directory of PATH that may not be searched for the command", func() {
+			if os.Geteuid() == 0 {
+				Skip("root may search every directory; run this suite as an ordinary user as well")
+			}
+			sealed := filepath.Join(dir, "sealed")
+			Expect(os.Mkdir(sealed, 0o000)).To(Succeed())
+			w := create(workload.Options{Argv: []string{"nothing"}, Env: []string{"PATH=" + sealed + ":/bin"}})
+			Expect(w.Start()).To(MatchError(workload.ErrNotFound))
+			ran := start(workload.Options{Argv: []string{"true"}, Env: []string{"PATH=" + sealed + ":/usr/bin:/bin"}})
+			Eventually(ended(ran)).Should(BeTrue())
+		})
+
 		It("leaves no file and no process behind, and can be started once the cause is gone", func() {
 			path := filepath.Join(dir, "late")
 			w := create(workload.Options{Argv: []string{path}, Readiness: workload.Readiness{Notify: true}})

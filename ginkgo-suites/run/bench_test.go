@@ -51,7 +51,7 @@ func BenchmarkStartUp(b *testing.B) {
 			environ := benchEnviron(b, "a")
 			for n := 0; b.Loop(); n++ {
 				if c.first {
-					environ = append(environ, fmt.Sprintf("HANDOVER_SERVICE_CONTAINER_ID=%064d", n))
+					environ = append(environ, fmt.Sprintf("HANDOVER_SERVICE_CONTAINER_ID=%012d", n))
 				}
 				cmd := exec.Command(c.argv[0], c.argv[1:]...)
 				cmd.Env = environ

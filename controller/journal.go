@@ -139,14 +139,23 @@ func (j *journal) observedPeers(s *Snapshot) {
 	j.peers = seen
 }
 
-// notePeer records an event about a peer, as long as there are not too many.
-func (j *journal) notePeer(now time.Time, why Reason, message string, p *peer.Peer) {
+// allowed reports whether one more event that strangers can cause may be
+// recorded.
+func (j *journal) allowed(now time.Time) bool {
 	j.quota = min(peerEventsAtMost, j.quota+float64(now.Sub(j.quotaAt))/float64(peerEventEvery))
 	j.quotaAt = now
 	if j.quota < 1 {
-		return
+		return false
 	}
 	j.quota--
+	return true
+}
+
+// notePeer records an event about a peer, as long as there are not too many.
+func (j *journal) notePeer(now time.Time, why Reason, message string, p *peer.Peer) {
+	if !j.allowed(now) {
+		return
+	}
 	if p.Container != "" {
 		message += " (container " + string(p.Container) + ")"
 	} else if p.Legacy {
@@ -213,7 +222,11 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 	if d.Reason == j.reason && d.Phase == j.phase {
 		return
 	}
+	samePhase := d.Phase == j.phase
 	j.reason, j.phase = d.Reason, d.Phase
+	if samePhase && !j.allowed(s.Now) {
+		return // only what is heard changed, and that changes too often
+	}
 	level := slog.LevelInfo
 	if d.Warning {
 		level = slog.LevelWarn

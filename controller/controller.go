@@ -80,6 +80,7 @@ type Controller struct {
 	started    bool
 
 	told      atomic.Int32
+	toldAt    atomic.Pointer[time.Time] // of the first signal
 	wake      chan struct{}
 	pings     chan chan struct{}
 	published atomic.Pointer[published]
@@ -117,6 +118,8 @@ func New(o Options) (*Controller, error) {
 // Tell tells the instance to stop: on SIGTERM or SIGINT. A second time ends a
 // hold. It never blocks and may be called from any goroutine.
 func (c *Controller) Tell() {
+	now := time.Now()
+	c.toldAt.CompareAndSwap(nil, &now)
 	c.told.Add(1)
 	select {
 	case c.wake <- struct{}{}:
@@ -207,9 +210,7 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 func (c *Controller) look() Snapshot {
 	now := time.Now()
 	if told := c.told.Load(); told > 0 {
-		if !c.self.Told() {
-			c.self.ToldAt = now
-		}
+		c.self.ToldAt = *c.toldAt.Load() // not now: the loop may have been busy
 		c.self.Hurry = told > 1
 	}
 	peers := c.o.Peers.Peers()

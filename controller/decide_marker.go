@@ -33,7 +33,7 @@ func (w *world) alone(d *Decision) {
 		return
 	}
 	if w.Supervisor.RequestedAt.Before(w.PeerLostAt) {
-		d.AskSince = later(d.AskSince, w.PeerLostAt)
+		d.Poll, d.AskSince = true, later(d.AskSince, w.PeerLostAt)
 		return
 	}
 	w.memory.AloneChecked = w.PeerLostAt

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"time"
+
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -14,9 +16,15 @@ func (w *world) released() Decision {
 	}
 	all := w.candidates()
 	b := best(all)
-	if w.served() {
+	switch served := w.served(); {
+	case served:
+		drain.UnservedSince = time.Time{}
+	case drain.UnservedSince.IsZero():
+		drain.UnservedSince = w.Now
+	}
+	if drain.UnservedSince.IsZero() {
 		w.settleOutcome(&drain)
-	} else if w.lost() {
+	} else if w.lost(drain.UnservedSince) {
 		w.memory.Drain = nil
 		w.memory.Restarts++
 		w.memory.Settling, w.memory.MarkerWritten = nil, false
@@ -75,14 +83,15 @@ func (w *world) served() bool {
 }
 
 // lost reports whether no younger instance can be waited for any longer: each
-// is told, gone or absent, lives without serving for too long, or is silent.
-func (w *world) lost() bool {
+// is told, gone or absent, lives without serving for too long, or is silent. A
+// crash loop is one life that does not serve, however often it begins anew.
+func (w *world) lost(unserved time.Time) bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
 		if p.Told || p.Ended() || w.relate(p) != younger || w.absent(p) {
 			continue
 		}
-		if !announcing(p) && !w.reached(p.PhaseSince.Add(w.Policy.NotReadyAfter)) {
+		if !announcing(p) && !w.reached(earlier(p.PhaseSince, unserved).Add(w.Policy.NotReadyAfter)) {
 			return false
 		}
 	}

@@ -169,7 +169,7 @@ func (w *world) watch(d *Decision, all []candidate) {
 		c := &all[i]
 		d.Poll = true
 		d.AskSince = later(d.AskSince, c.PhaseSince)
-		if announcing(c.Peer) && c.running == True {
+		if announcing(c.Peer) && (c.running == True || !c.settlesAt.IsZero()) {
 			d.Ask = true
 		}
 	}
@@ -179,9 +179,13 @@ func (w *world) watch(d *Decision, all []candidate) {
 			continue
 		}
 		// Nobody knows who is younger: the list may tell. One answer is enough,
-		// unless a container is listed that could yet turn out to be the peer's.
+		// unless a container is listed that could yet turn out to be the peer's,
+		// or the peer's own is not listed yet.
 		d.AskSince = later(d.AskSince, p.FirstHeard)
-		if p.Legacy && w.listsStranger() {
+		switch {
+		case w.Supervisor.RequestedAt.Before(p.FirstHeard),
+			p.Legacy && w.listsStranger(),
+			p.Container != "" && w.find(p.Container) == nil && w.live(p):
 			d.Poll = true
 		}
 	}

@@ -98,8 +98,8 @@ func (w *world) noSuccessor() bool {
 		(w.Self.Container == "" || w.own() != nil) {
 		return true
 	}
-	if w.Supervisor.Rotated && !w.Policy.SupervisorOff {
-		return false // a rotated key is a hand-over
+	if !w.Policy.SupervisorOff && (w.Supervisor.Rotated || !w.Supervisor.RequestedAt.Before(lost)) {
+		return false // a rotated key is a hand-over; a list without the own container tells nothing
 	}
 	// Nobody answers: what was not heard by now is not there. After a loss the
 	// Supervisor gets a moment to answer.

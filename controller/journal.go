@@ -222,11 +222,10 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 	if d.Reason == j.reason && d.Phase == j.phase {
 		return
 	}
-	samePhase := d.Phase == j.phase
-	j.reason, j.phase = d.Reason, d.Phase
-	if samePhase && !j.allowed(s.Now) {
-		return // only what is heard changed, and that changes too often
+	if d.Phase == j.phase && !j.allowed(s.Now) {
+		return // only what is heard changed, too often; a later round says it
 	}
+	j.reason, j.phase = d.Reason, d.Phase
 	level := slog.LevelInfo
 	if d.Warning {
 		level = slog.LevelWarn

@@ -65,6 +65,7 @@ type poller struct {
 	spare                float64 // requests that may be sent out of turn
 	spareAt              time.Time
 	worked               bool // the key was accepted once
+	refused              bool // and was refused since the last answer
 	err                  error
 }
 
@@ -131,20 +132,20 @@ func (p *poller) received(now time.Time, a answer) {
 	p.inFlight, p.doneAt, p.err = false, now, a.err
 	if a.err != nil {
 		p.failures++
+		var e *supervisor.Error
+		p.refused = p.refused || p.worked && errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
 		return
 	}
-	p.failures, p.worked = 0, true
+	p.failures, p.worked, p.refused = 0, true, false
 }
 
 // introduced reports whether the Supervisor has answered once, or was asked
 // often enough at the start.
 func (p *poller) introduced() bool { return p.worked || p.failures >= introductions }
 
-// rotated reports whether the Supervisor refused a key that it accepted before.
-func (p *poller) rotated() bool {
-	var e *supervisor.Error
-	return p.worked && errors.As(p.err, &e) && e.Kind == supervisor.KindUnauthorized
-}
+// rotated reports whether the Supervisor refused a key that it accepted before,
+// and has not answered since: that it cannot be reached later changes nothing.
+func (p *poller) rotated() bool { return p.refused }
 
 // explain asks for the releases and the target. What fails is asked again with
 // the next new container.

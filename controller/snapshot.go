@@ -202,6 +202,9 @@ type Drain struct {
 	Unmarked string
 	// ReleasedAt is when the workload had ended; zero: it still runs.
 	ReleasedAt time.Time
+	// UnservedSince is since when no younger instance says that it serves; zero:
+	// one does.
+	UnservedSince time.Time
 }
 
 // Settling is a younger peer whose both signals hold.

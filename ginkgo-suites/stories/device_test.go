@@ -106,6 +106,7 @@ type plan struct {
 	policy     func(*controller.Policy)
 	anonymous  bool
 	unreadable bool
+	startTakes time.Duration // how long starting the workload holds up the loop
 }
 
 // create makes a container that is listed but not started.
@@ -200,12 +201,15 @@ func (c *container) set(status supervisor.Status) {
 	c.status = status
 }
 
-// remove takes a container off the list.
-func (c *container) remove() {
+// hide takes a container off the list for a while.
+func (c *container) hide(yes bool) {
 	c.d.mu.Lock()
 	defer c.d.mu.Unlock()
-	c.removed = true
+	c.removed = yes
 }
+
+// remove takes a container off the list for good.
+func (c *container) remove() { c.hide(true) }
 
 // term is docker stop: SIGTERM now, SIGKILL when the grace period is over.
 func (c *container) term() {

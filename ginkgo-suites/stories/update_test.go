@@ -156,6 +156,46 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 		Expect(a.phase()).To(Equal("serving"))
 	})
 
+	story("a younger one that is killed again and again before it is ready does not hold the service", func(d *device) {
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{})
+		d.wait(3 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		for range 5 {
+			b.kill()
+			b.run(plan{readyAfter: -1})
+			d.wait(1200 * time.Millisecond)
+		}
+		Expect(d.serving()).To(Equal([]string{"a"}))
+	})
+
+	story("a settle time goes on while the Supervisor is away for a moment", func(d *device) {
+		d.policy.Settle = 30 * time.Second
+		a := beginsOld(d, plan{})
+		d.start("b", plan{})
+		d.wait(10 * time.Second)
+		d.breaks(errDown)
+		d.wait(10 * time.Second)
+		d.breaks(nil)
+		d.wait(12 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+	})
+
+	story("a marker is removed after a peer was lost, also if the first request fails", func(d *device) {
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{readyAfter: -1})
+		d.wait(time.Second)
+		_ = markerOf{b}.Write()
+		d.breaks(errDown)
+		b.workload.exit(1)
+		d.wait(time.Second)
+		b.remove()
+		d.breaks(nil)
+		d.wait(time.Minute)
+		Expect(a.phase()).To(Equal("serving"))
+		Expect(d.hasMarker()).To(BeFalse())
+	})
+
 	story("a crash loop of the younger one never takes the service away for long", func(d *device) {
 		a := beginsOld(d, plan{})
 		b := d.start("b", plan{})
@@ -228,6 +268,25 @@ var _ = Describe("A Supervisor that does not wait (14.13.10 and later)", func() 
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("ended"))
 		d.expectNoOutage()
+	})
+
+	story("a key that was rotated stays so when the Supervisor is away after that", func(d *device) {
+		a := beginsOld(d, plan{})
+		d.breaks(errRotated)
+		a.term()
+		d.wait(1500 * time.Millisecond)
+		d.breaks(errDown)
+		d.wait(2 * time.Second)
+		Expect(a.phase()).To(Equal("holding"))
+	})
+
+	story("counts the grace period from the signal, however busy it was", func(d *device) {
+		a := d.start("a", plan{hangs: true, startTakes: time.Second})
+		d.wait(100 * time.Millisecond)
+		a.term()
+		d.start("b", plan{readyAfter: -1})
+		d.wait(11 * time.Second)
+		Expect(d.marked()).NotTo(ContainElement("a was killed"))
 	})
 
 	story("holds to the end through a rotated key without hearing anybody", func(d *device) {
@@ -512,6 +571,29 @@ var _ = Describe("Others on the network", func() {
 		Expect(d.requested() - before).To(BeNumerically("~", 60, 10))
 		Expect(len(a.state().Events)).To(BeNumerically("<", 60), "nor do they fill the log")
 		Expect(a.phase()).To(Equal("serving"))
+	})
+
+	story("one failed request does not leave two serving that do not know who is younger", func(d *device) {
+		a := d.start("a", plan{unreadable: true})
+		d.wait(20 * time.Second)
+		d.breaks(errDown)
+		b := d.start("b", plan{unreadable: true})
+		d.wait(3 * time.Second)
+		d.breaks(nil)
+		d.wait(time.Minute)
+		Expect(a.phase()).To(Equal("released"))
+		Expect(b.phase()).To(Equal("serving"))
+	})
+
+	story("nor does an answer that lists the new container too late", func(d *device) {
+		a := d.start("a", plan{unreadable: true})
+		d.wait(20 * time.Second)
+		b := d.start("b", plan{unreadable: true})
+		b.hide(true)
+		d.wait(time.Second)
+		b.hide(false)
+		d.wait(5 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
 	})
 
 	story("half of all datagrams lost delays the end of the old one by a second at most", func(d *device) {

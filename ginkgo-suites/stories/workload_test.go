@@ -61,6 +61,7 @@ func (w *workloadFake) later(d time.Duration, change func(*workload.State)) {
 }
 
 func (w *workloadFake) Start() error {
+	time.Sleep(w.plan.startTakes)
 	w.update(func(s *workload.State) {
 		*s = workload.State{Run: s.Run + 1, Running: true, PID: 100 + s.Run, Started: time.Now()}
 	})

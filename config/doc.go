@@ -23,7 +23,7 @@
 // What it does not do: it looks at nothing outside the file and the
 // environment that it was given. Whether an interface exists, a folder can be
 // written, a command can be found or the compose file says the same grace
-// period is for "handover check" and for the packages that use the values. It
-// does not follow changes of the file. It cannot tell a secret that was
+// period is for the packages that use the values. It does not follow changes of
+// the file. It cannot tell a secret that was
 // written under an ordinary key, such as service.name, from an ordinary value.
 package config

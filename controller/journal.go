@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/handover-controller/handover/controller/workload"
@@ -15,10 +14,12 @@ import (
 
 // Event is something that happened, as kubectl would show it.
 type Event struct {
-	Time    time.Time `json:"time"`
-	Type    string    `json:"type"` // Normal or Warning
-	Reason  Reason    `json:"reason"`
-	Message string    `json:"message"`
+	Time time.Time `json:"time"`
+	Type string    `json:"type"` // Normal or Warning
+	// Phase is the instance's at that time.
+	Phase   string `json:"phase"`
+	Reason  Reason `json:"reason"`
+	Message string `json:"message"`
 }
 
 const (
@@ -54,7 +55,7 @@ type spoken struct {
 }
 
 func newJournal(log *slog.Logger) *journal {
-	return &journal{log: log, peers: map[peer.InstanceID]spoken{}, quota: peerEventsAtMost}
+	return &journal{log: log, phase: peer.PhaseStarting, peers: map[peer.InstanceID]spoken{}, quota: peerEventsAtMost}
 }
 
 // note records an event and logs it. Messages are for people, reasons for
@@ -72,7 +73,7 @@ func (j *journal) record(level slog.Level, why Reason, message string) {
 	}
 	// A new slice each time: what was published is never written to.
 	keep := j.events[max(0, len(j.events)-eventsAtMost+1):]
-	j.events = append(slices.Clone(keep), Event{Time: time.Now(), Type: kind, Reason: why, Message: message})
+	j.events = append(slices.Clone(keep), Event{Time: time.Now(), Type: kind, Phase: j.phase.String(), Reason: why, Message: message})
 }
 
 // begin records who this is.
@@ -222,7 +223,7 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 	if d.Reason == j.reason && d.Phase == j.phase {
 		return
 	}
-	if d.Phase == j.phase && !j.allowed(s.Now) {
+	if d.Phase == j.phase && j.reason != "" && !j.allowed(s.Now) {
 		return // only what is heard changed, too often; a later round says it
 	}
 	j.reason, j.phase = d.Reason, d.Phase
@@ -238,7 +239,7 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 		attrs = append(attrs, slog.Duration("holdEndsIn", d.HoldEnds.Sub(s.Now).Round(time.Millisecond)))
 	}
 	if d.Exit {
-		attrs = append(attrs, slog.String("exitCode", strconv.Itoa(d.ExitCode)))
+		attrs = append(attrs, slog.Int("exitCode", d.ExitCode))
 	}
 	j.note(level, d.Reason, d.Message, attrs...)
 }

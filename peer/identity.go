@@ -152,7 +152,7 @@ func (s *Self) findStart(o IdentifyOptions) {
 	path := filepath.Join(o.StateDir, string(s.Container)+".json")
 	kept, restarted, err := keepRecord(path, own)
 	if err != nil {
-		s.warn(err, "the Supervisor's list decides who is younger, as far as this container is concerned")
+		s.warn(err, fmt.Sprintf("let user %d write to service.state_dir, or set it to a folder of the container's own that it can write to; until then the Supervisor's list decides who is younger", os.Getuid()))
 	}
 	s.Restarted = restarted
 	if kept == nil {

@@ -78,7 +78,7 @@ func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, rest
 	_, missing := os.Lstat(path) // or only out of reach
 	own.Unknown = true
 	if writeErr := writeRecord(path, own); writeErr != nil {
-		err = errors.Join(err, writeErr)
+		err = fmt.Errorf("%w; nor can it be replaced: %w", err, writeErr)
 	}
 	return &own, missing == nil, err
 }

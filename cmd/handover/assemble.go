@@ -105,7 +105,9 @@ func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controlle
 	server := &http.Server{Handler: ctl.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second}
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
-	if c.Socket != "" {
+	if c.Socket == "" {
+		log.Warn("status.socket is off: `handover status` and `handover probe` do not work here, so a HEALTHCHECK with them fails")
+	} else {
 		if l, err := controller.ListenSocket(c.Socket); err != nil {
 			log.Warn("`handover status` and `handover probe` cannot reach this instance", "error", err)
 		} else {
@@ -133,15 +135,18 @@ func listenStatus(ctx context.Context, address string, log *slog.Logger) net.Lis
 	for {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err == nil {
+			if said != "" {
+				log.Info("the status address is served now", "address", address)
+			}
 			return l
 		}
-		pause := time.Second
+		pause, what := time.Second, "the status address is in use, as it is until an older instance ends; it is tried again"
 		if !errors.Is(err, syscall.EADDRINUSE) {
-			pause = 10 * time.Second
+			pause, what = 10*time.Second, "the status address cannot be used: correct status.listen; it is tried again"
 		}
 		if text := err.Error(); text != said && ctx.Err() == nil {
 			said = text
-			log.Warn("the status address is not free yet; it is tried again", "address", address, "error", strings.TrimSpace(text))
+			log.Warn(what, "address", address, "error", strings.TrimSpace(text))
 		}
 		select {
 		case <-ctx.Done():

@@ -24,7 +24,7 @@ type client struct {
 
 func newClient(socket string) (*client, error) {
 	if socket == "" {
-		return nil, errors.New("status.socket is off, so there is nobody to ask")
+		return nil, errors.New("status.socket is off, and `handover status` and `handover probe` need it; with status.listen, ask /status and /healthz there")
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var first error
@@ -49,6 +49,9 @@ func (c *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	answer, err := c.http.Do(req)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("the instance on %s does not answer within %v: it hangs, or the device is overloaded; see the container's log", c.socket, requestTimeout)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no instance answers on %s: is `handover run` running in this container? (%w)", c.socket, root(err))
 	}

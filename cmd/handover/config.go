@@ -14,7 +14,7 @@ func newConfig(load *loader, s streams) *cobra.Command {
 came from: the default, a line of the file, or an environment variable. Secrets
 are masked. Bad configuration is reported, all of it at once, with exit status 78.`,
 		Example: "  handover config\n  HANDOVER_POLICY_SETTLE=2s handover config --config handover.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			loaded, err := load.load()
 			if err != nil {
@@ -23,7 +23,13 @@ are masked. Bad configuration is reported, all of it at once, with exit status 7
 			for _, w := range loaded.Warnings {
 				fmt.Fprintln(s.err, "handover: warning:", w)
 			}
-			return failed(loaded.Print(s.out))
+			if err := loaded.Print(s.out); err != nil {
+				return failed(err)
+			}
+			if err := unsupported(loaded); err != nil {
+				return &exitError{exitConfig, err}
+			}
+			return nil
 		},
 	}
 }

@@ -17,7 +17,7 @@ healthy while its workload starts or serves, and after it has handed over: the
 engine restarts containers that are not, and must not restart that one. It is
 not healthy when a workload that was ready is not ready any more.`,
 		Example: "  HEALTHCHECK CMD [\"handover\", \"probe\"]",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := load.client()
 			if err != nil {

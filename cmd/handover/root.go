@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,9 +41,10 @@ func (e *exitError) Unwrap() error { return e.err }
 func execute(args, environ []string, s streams) int {
 	root := newRoot(environ, s)
 	root.SetArgs(args)
-	err := root.Execute()
+	ran, err := root.ExecuteC()
 	var exit *exitError
 	var bad *config.Error
+	var file *fs.PathError
 	switch {
 	case err == nil:
 		return 0
@@ -53,9 +56,12 @@ func execute(args, environ []string, s streams) int {
 	case errors.As(err, &bad):
 		fmt.Fprintln(s.err, bad)
 		return exitConfig
+	case errors.As(err, &file): // a full disk, say
+		fmt.Fprintln(s.err, "handover:", err)
+		return exitFailure
 	}
 	// What is left are cobra's own errors, all of them about the arguments.
-	fmt.Fprintf(s.err, "handover: %v\nTry 'handover --help'.\n", err)
+	fmt.Fprintf(s.err, "handover: %v\nTry '%s --help'.\n", err, ran.CommandPath())
 	return exitUsage
 }
 
@@ -79,7 +85,17 @@ it keeps the old one serving until the new one is ready.`,
 		Example:       "  handover run -- node server.js\n  handover status",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Version:       thisBuild().version,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("unknown command %q", args[0])
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+			}
+			return err
+		},
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("a command is missing")
 		},
@@ -93,9 +109,21 @@ it keeps the old one serving until the new one is ready.`,
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			c.Example = "  handover completion bash > /etc/bash_completion.d/handover"
+			c.Args = nil
+			c.RunE = func(*cobra.Command, []string) error {
+				return errors.New("completion: name a shell: bash, fish, powershell or zsh")
+			}
 		}
 	}
 	return root
+}
+
+// noArguments is cobra.NoArgs in words that fit a command without subcommands.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, but there is %q", c.Name(), args[0])
+	}
+	return nil
 }
 
 // loader loads the configuration once the flags are known.

@@ -73,7 +73,7 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	for _, w := range loaded.Warnings {
 		log.Warn(w)
 	}
-	if err := unsupported(cfg); err != nil {
+	if err := unsupported(loaded); err != nil {
 		return &exitError{exitConfig, err}
 	}
 
@@ -126,7 +126,7 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	var notStarted *workload.StartError
 	switch {
 	case errors.As(err, &notStarted):
-		return &exitError{notStarted.ExitCode, notStarted}
+		return &exitError{code: notStarted.ExitCode} // it has been logged
 	case err != nil:
 		return failed(err)
 	case code != 0:
@@ -137,14 +137,17 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 
 // unsupported refuses settings that ask for a guarantee that this version
 // cannot give: running without it could do damage.
-func unsupported(cfg *config.Config) error {
-	switch {
-	case cfg.Policy.Exclusive:
-		return errors.New("policy.exclusive is true, but this version cannot keep two workloads apart yet; set it to false if the service may run twice for a moment")
-	case cfg.Policy.Standby > 0:
-		return fmt.Errorf("policy.standby is %v, but this version cannot take the service back yet; set it to 0", cfg.Policy.Standby)
+func unsupported(l *config.Loaded) error {
+	var errs []error
+	if l.Config.Policy.Exclusive {
+		errs = append(errs, fmt.Errorf("%s: policy.exclusive: true is not supported by this version, which cannot keep two workloads apart; set it to false if the service may run twice for a moment",
+			l.Origin("policy.exclusive")))
 	}
-	return nil
+	if standby := l.Config.Policy.Standby; standby > 0 {
+		errs = append(errs, fmt.Errorf("%s: policy.standby: %v is not supported by this version, which cannot take the service back; set it to 0s",
+			l.Origin("policy.standby"), standby))
+	}
+	return errors.Join(errs...)
 }
 
 func newLogger(c config.Log, out *os.File) *slog.Logger {
@@ -154,6 +157,13 @@ func newLogger(c config.Log, out *os.File) *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
+		// With their unit: a bare number of nanoseconds is nobody's guess.
+		options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.StringValue(a.Value.Duration().String())
+			}
+			return a
+		}
 		return slog.New(slog.NewJSONHandler(out, options))
 	}
 	return slog.New(slog.NewTextHandler(out, options))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/signal"
@@ -24,7 +25,7 @@ func newStatus(load *loader, s streams) *cobra.Command {
 other instances that it hears, what the Supervisor says, and what happened last.
 With --watch it follows: each change is a line.`,
 		Example: "  handover status\n  handover status --watch\n  handover status --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := load.client()
 			if err != nil {
@@ -92,10 +93,11 @@ func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) er
 			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return nil
+	// The instance ends without a last chunk: that is the end, not a failure.
+	if err := lines.Err(); err != nil && ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
 	}
-	return lines.Err()
+	return nil
 }
 
 // follower prints each event once.
@@ -114,7 +116,7 @@ func (f *follower) print(st *controller.Status) error {
 	}
 	for _, e := range fresh {
 		f.last = e
-		if _, err := fmt.Fprintf(f.out, "%s %-8s %-7s %-18s %s\n", e.Time.Format("15:04:05.000"), st.Phase, e.Type, e.Reason, e.Message); err != nil {
+		if _, err := fmt.Fprintf(f.out, "%s %-8s %-7s %-18s %s\n", e.Time.Format("15:04:05.000"), e.Phase, e.Type, e.Reason, e.Message); err != nil {
 			return err
 		}
 	}

@@ -106,11 +106,11 @@ func (r *run) setReady(ready bool, reason string) {
 	})
 	switch {
 	case after.Ready && !before.Ready:
-		r.w.log.Info("workload ready", "after", now.Sub(r.started), "reason", reason)
+		r.w.log.Info("workload ready", "after", now.Sub(r.started).Round(time.Millisecond), "because", reason)
 	case before.Ready && !after.Ready:
-		r.w.log.Warn("workload not ready any more", "reason", reason)
+		r.w.log.Warn("workload not ready any more", "because", reason)
 	case after.NotReadyReason != before.NotReadyReason:
-		r.w.log.Debug("workload not ready yet", "reason", reason)
+		r.w.log.Debug("workload not ready yet", "because", reason)
 	}
 }
 

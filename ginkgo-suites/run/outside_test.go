@@ -44,7 +44,10 @@ var _ = DescribeTable("Exit status", func(code int, complaint string, argv ...st
 	Entry("with a wrong flag for another command", 64, "--nonsense", "status", "--nonsense"),
 	Entry("with an unknown command", 64, "frobnicate", "frobnicate"),
 	Entry("without any argument", 64, "a command is missing"),
-	Entry("with an argument too many", 64, "", "version", "now"),
+	Entry("with an argument too many", 64, "takes no arguments", "version", "now"),
+	Entry("with a command that is nearly right", 64, "did you mean status?", "stat"),
+	Entry("of a completion for nothing", 64, "name a shell", "completion"),
+	Entry("of the version as a flag", 0, "handover version", "--version"),
 	Entry("with a file that does not exist", 78, "/no/such.yaml", "run", "--config", "/no/such.yaml", "--", "true"),
 	Entry("of a probe without an instance", 1, "no instance answers", "probe"),
 	Entry("of a status without an instance", 1, "is `handover run` running", "status"),
@@ -68,9 +71,10 @@ var _ = Describe("Bad configuration", func() {
 
 	It("refuses what this version cannot guarantee", func() {
 		i := newRig().container("a")
-		i.start([]string{"HANDOVER_POLICY_EXCLUSIVE=true"}, "sh", "-c", "echo started")
+		i.start([]string{"HANDOVER_POLICY_EXCLUSIVE=true", "HANDOVER_POLICY_STANDBY=5s"}, "sh", "-c", "echo started")
 		Expect(i.exit(patience)).To(Equal(78))
 		Expect(i.out.String()).To(BeEmpty())
+		Expect(i.err.String()).To(And(ContainSubstring("HANDOVER_POLICY_EXCLUSIVE"), ContainSubstring("HANDOVER_POLICY_STANDBY")))
 	})
 })
 
@@ -264,7 +268,7 @@ var _ = Describe("The other commands", func() {
 
 		r.container("b").serve(0)
 		a.until("released", patience)
-		Eventually(lines, patience).Should(Receive(ContainSubstring("BothSignals")))
+		Eventually(lines, patience).Should(Receive(MatchRegexp(`draining +Normal +BothSignals`)))
 		code, text := a.handover("status")
 		Expect(code).To(BeZero())
 		for _, part := range []string{"Phase:", "released", "Conditions:", "YoungerAnnounced", "Peers:", "bbbbbbbbbbbb", "multicast", "Supervisor:", "(this one)", "Events:", "MarkerWritten"} {
@@ -276,6 +280,12 @@ var _ = Describe("The other commands", func() {
 		Expect(json.Unmarshal([]byte(text), &st)).To(Succeed())
 		Expect(st.Phase).To(Equal("released"))
 		Expect(st.Peers).To(HaveLen(1))
+
+		By("ending with the instance")
+		a.term()
+		Expect(a.exit(patience)).To(BeZero())
+		Eventually(lines, patience).Should(BeClosed())
+		Expect(watch.Wait()).To(Succeed())
 	})
 
 	It("config prints values with origins, secrets masked", func() {

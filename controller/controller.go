@@ -65,7 +65,6 @@ type Options struct {
 // that of Run, owns everything in it but the published state.
 type Controller struct {
 	o       Options
-	log     *slog.Logger
 	tracker *tracker
 	poller  *poller
 	journal *journal
@@ -78,6 +77,7 @@ type Controller struct {
 	conditions []Condition
 	plan       workload.Plan
 	started    bool
+	unwritable bool // the marker could not be written
 
 	told      atomic.Int32
 	toldAt    atomic.Pointer[time.Time] // of the first signal
@@ -104,7 +104,7 @@ func New(o Options) (*Controller, error) {
 		o.Supervisor = nil
 	}
 	c := &Controller{
-		o: o, log: o.Logger, self: o.Self,
+		o: o, self: o.Self,
 		tracker: newTracker(o.AppID, o.Service),
 		poller:  newPoller(o.Supervisor, o.AppID, o.Service, o.Policy.PollInterval),
 		journal: newJournal(o.Logger),
@@ -226,7 +226,7 @@ func (c *Controller) look() Snapshot {
 			Started: c.started, Ready: state.Ready,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 		},
-		PeerLostAt: lost, Memory: c.memory,
+		PeerLostAt: lost, MarkerFailed: c.unwritable, Memory: c.memory,
 	}
 	c.journal.observed(&s, &state)
 	return s
@@ -272,7 +272,9 @@ func (c *Controller) say(d *Decision, s *Snapshot) {
 func (c *Controller) mark(wish MarkerWish) {
 	switch wish {
 	case MarkerWrite:
-		if err := c.o.Marker.Write(); err != nil {
+		err := c.o.Marker.Write()
+		c.unwritable = err != nil
+		if err != nil {
 			c.journal.note(slog.LevelWarn, "MarkerNotWritten",
 				"the marker could not be written, so a Supervisor before 14.13.10 waits for its own time-out: "+err.Error())
 			return
@@ -325,12 +327,9 @@ func sameContainers(a, b []Listed) bool {
 }
 
 // release returns the own release id, 0 if unknown.
-func (c *Controller) release() uint64 { return c.releaseOf(c.self.Container) }
-
-// releaseOf returns the release id of a listed container, 0 if unknown.
-func (c *Controller) releaseOf(id peer.ContainerID) uint64 {
+func (c *Controller) release() uint64 {
 	for i := range c.listed {
-		if l := &c.listed[i]; l.Short() == id {
+		if l := &c.listed[i]; l.Short() == c.self.Container {
 			return uint64(max(0, c.explained.releases.ByImage[l.ImageID].ReleaseID))
 		}
 	}

@@ -72,26 +72,30 @@ func (w *world) draining() Decision {
 	if w.Self.Told() {
 		d.KillAt = earlier(w.killAt(), d.SignalAt.Add(w.Policy.DrainTimeout))
 	}
-	d.Reason, d.Message, d.Warning = ReasonDraining, "the workload finishes its work", false
-	switch drain.Reason {
-	case ReasonBothSignals:
-		d.Message = "a younger instance serves and runs: the workload finishes its work"
-	case ReasonSuccessorServes:
-		d.Message = "told to stop, and the successor serves, runs and acknowledges: the workload finishes its work"
-	case ReasonSuccessorTrusted:
-		d.Message, d.Warning = "told to stop, and the successor serves and acknowledges, but the Supervisor does not say that it runs: the workload finishes its work", true
-	case ReasonNoSuccessor:
-		d.Message = "told to stop, and there is no successor: the workload finishes its work"
-	case ReasonHoldEnded:
-		d.Message, d.Warning = "told to stop, and the successor was not ready in time: the workload must end before SIGKILL; raise stop_grace_period in the compose file and service.stop_grace_period alike", true
-	case ReasonHurried:
-		d.Message, d.Warning = "told to stop twice: the workload finishes its work without waiting for a successor", true
-	}
-	if drain.Reason != "" {
-		d.Reason = drain.Reason
-	}
+	d.Reason = drain.Reason
+	d.Message, d.Warning = drain.why()
 	d.Conditions = w.conditions(w.focus())
 	return d
+}
+
+// why says in words why the workload is drained, and whether that asks for
+// attention.
+func (d *Drain) why() (message string, warning bool) {
+	switch d.Reason {
+	case ReasonBothSignals:
+		return "a younger instance serves and runs: the workload finishes its work", false
+	case ReasonSuccessorServes:
+		return "told to stop, and the successor serves, runs and acknowledges: the workload finishes its work", false
+	case ReasonSuccessorTrusted:
+		return "told to stop, and the successor serves and acknowledges, but the Supervisor does not say that it runs: the workload finishes its work", true
+	case ReasonNoSuccessor:
+		return "told to stop, and there is no successor: the workload finishes its work", false
+	case ReasonHoldEnded:
+		return "told to stop, and the successor was not ready in time: the workload must end before SIGKILL; raise stop_grace_period in the compose file and service.stop_grace_period alike", true
+	case ReasonHurried:
+		return "told to stop twice: the workload finishes its work without waiting for a successor", true
+	}
+	return "the workload finishes its work", false
 }
 
 // focus is the peer that the two signals are about.

@@ -43,7 +43,7 @@ func (w *world) conditions(b *candidate) []Condition {
 		drained.Status, drained.Reason, drained.Message = True, ReasonReleased, "the workload has ended, its resources are free"
 		complete.Reason, complete.Message = "Checking", "both signals are checked once more"
 		if drain.Completed {
-			complete.Status, complete.Reason, complete.Message = True, "HandedOver", drain.outcome()
+			complete.Status, complete.Reason, complete.Message = True, "HandedOver", w.outcome(drain)
 		}
 	case !w.Workload.Started:
 		drained.Reason, drained.Message = "NotStarted", "the workload has not been started"

@@ -26,8 +26,8 @@ func (w *world) markerFor(p *peer.Peer, drain *Drain) MarkerWish {
 	return MarkerKeep
 }
 
-// alone asks the Supervisor once after a peer was lost, and removes a marker
-// that nobody waits for any more.
+// alone asks the Supervisor after a peer was lost, until it answers once, and
+// removes a marker that nobody waits for any more.
 func (w *world) alone(d *Decision) {
 	if w.Policy.SupervisorOff || w.PeerLostAt.IsZero() || !w.PeerLostAt.After(w.memory.AloneChecked) {
 		return

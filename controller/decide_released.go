@@ -107,9 +107,12 @@ func (w *world) settleOutcome(drain *Drain) {
 }
 
 // outcome says how a hand-over ended.
-func (d *Drain) outcome() string {
-	if d.Unmarked != "" {
+func (w *world) outcome(d *Drain) string {
+	switch {
+	case d.Unmarked != "":
 		return "the hand-over is over; no marker was written, because " + d.Unmarked
+	case w.MarkerFailed:
+		return "the hand-over is over; the marker could not be written"
 	}
-	return "the hand-over is over; the marker was written for the Supervisor"
+	return "the hand-over is over; the marker tells the Supervisor"
 }

@@ -15,7 +15,7 @@ const aliveWithin = 2 * time.Second
 
 // Handler serves the status API: GET /status (JSON), /metrics (Prometheus),
 // /healthz, /readyz and /events (server-sent events, one status for each
-// change). It is read-only and shows no secrets.
+// round of the loop). It is read-only and shows no secrets.
 func (c *Controller) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.serveStatus)
@@ -38,8 +38,8 @@ func (c *Controller) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	_ = e.Encode(c.Status()) // the reader may be gone
 }
 
-// serveEvents sends the status now, and again at each change, as long as the
-// reader stays.
+// serveEvents sends the status now, and again each time that the loop went
+// round, until the instance is over or the reader goes.
 func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
 	flusher := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -51,6 +51,9 @@ func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil || flusher.Flush() != nil {
+			return
+		}
+		if p.decision.Exit {
 			return
 		}
 		select {

@@ -87,6 +87,8 @@ type Snapshot struct {
 	// PeerLostAt is when a peer was last forgotten or said that it ends; zero
 	// if that never happened.
 	PeerLostAt time.Time
+	// MarkerFailed: the marker could not be written when it was wanted last.
+	MarkerFailed bool
 	// Memory is what the last decision wants the next one to know.
 	Memory Memory
 }

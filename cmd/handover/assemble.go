@@ -123,6 +123,10 @@ func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controlle
 	}
 	return func() {
 		cancel()
+		// Who follows is told of the end, but holds nothing up.
+		short, done := context.WithTimeout(context.Background(), farewell)
+		defer done()
+		_ = server.Shutdown(short)
 		_ = server.Close()
 		serving.Wait()
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/handover-controller/handover/peer"
 )
 
-// farewell bounds how long saying `gone` may take at the end.
+// farewell bounds what others may hold up the end of the process: those who
+// follow the status, and saying `gone`.
 const farewell = 200 * time.Millisecond
 
 func newRun(load *loader, s streams) *cobra.Command {

@@ -1,0 +1,315 @@
+package simulator
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// This file builds the bodies of the API's answers. The callers hold the lock.
+
+// serviceStatus is what the Supervisor knows of one container, or of one that
+// it is about to create.
+type serviceStatus struct {
+	release Release
+	status  string
+	created time.Time
+}
+
+// reported is the status of a container.
+func (c *container) reported() string {
+	switch {
+	case c.status != "":
+		return c.status
+	case c.state == stateCreated:
+		return "Installed"
+	case c.state == stateExited:
+		return "exited"
+	}
+	return "Running"
+}
+
+// services are the Supervisor's own notes first, then the engine's containers,
+// the newest first (read in its source, and seen in the order of what it
+// reports).
+func (s *Simulator) services() []serviceStatus {
+	var noted, plain []serviceStatus
+	if s.installing != nil {
+		noted = append(noted, serviceStatus{release: *s.installing, status: "Installing"})
+	}
+	for _, c := range slices.Backward(s.containers) {
+		each := serviceStatus{release: c.release, status: c.reported(), created: c.createdAt}
+		if c.status != "" {
+			noted = append(noted, each)
+		} else {
+			plain = append(plain, each)
+		}
+	}
+	return append(noted, plain...)
+}
+
+type viewAnswer struct {
+	Status     string            `json:"status"`
+	AppState   string            `json:"appState"`
+	Progress   *int              `json:"overallDownloadProgress"`
+	Containers []containerAnswer `json:"containers"`
+	Images     []imageAnswer     `json:"images"`
+	Release    *string           `json:"release,omitempty"`
+}
+
+type containerAnswer struct {
+	Status      string `json:"status"`
+	ServiceName string `json:"serviceName"`
+	AppID       int64  `json:"appId"`
+	ImageID     int64  `json:"imageId"`
+	ServiceID   int64  `json:"serviceId"`
+	ContainerID string `json:"containerId"`
+	CreatedAt   string `json:"createdAt"`
+}
+
+type imageAnswer struct {
+	Name        string `json:"name"`
+	AppID       int64  `json:"appId"`
+	ServiceName string `json:"serviceName"`
+	ImageID     int64  `json:"imageId"`
+	Status      string `json:"status"`
+	Progress    *int   `json:"downloadProgress"`
+}
+
+// viewBody is /v2/state/status: the containers, newest first.
+func (s *Simulator) viewBody() any {
+	v := viewAnswer{Status: "success", AppState: "applied", Containers: []containerAnswer{}, Images: []imageAnswer{}}
+	if s.applying {
+		v.AppState = "applying"
+	}
+	if s.commit != "" {
+		v.Release = &s.commit
+	}
+	newest := slices.Clone(s.containers)
+	slices.SortStableFunc(newest, func(a, b *container) int { return b.createdAt.Compare(a.createdAt) })
+	for _, c := range newest {
+		v.Containers = append(v.Containers, containerAnswer{
+			Status: c.reported(), ServiceName: s.o.Service, AppID: s.o.AppID, ImageID: c.release.ImageID, ServiceID: 1,
+			ContainerID: c.id, CreatedAt: c.createdAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+		})
+	}
+	for _, i := range s.downloaded() {
+		v.Images = append(v.Images, imageAnswer{
+			Name: i.release.Image, AppID: s.o.AppID, ServiceName: s.o.Service, ImageID: i.release.ImageID, Status: i.status,
+			Progress: i.progress(),
+		})
+	}
+	return v
+}
+
+// downloaded are the images that are there. One that is being downloaded is
+// shown by nothing but newer versions' /v2/applications/state.
+func (s *Simulator) downloaded() []*image {
+	return slices.DeleteFunc(slices.Clone(s.images), func(i *image) bool { return i.status == "Downloading" })
+}
+
+// progress is 0 while an image is being downloaded, else null.
+func (i *image) progress() *int {
+	if i.status != "Downloading" {
+		return nil
+	}
+	return new(int)
+}
+
+type targetAnswer struct {
+	AppID    int64                    `json:"appId"`
+	AppUUID  string                   `json:"appUuid,omitempty"`
+	Commit   string                   `json:"commit"`
+	Update   string                   `json:"updateStatus,omitempty"`
+	Services map[string]targetService `json:"services"`
+}
+
+type targetService struct {
+	Status    string `json:"status"`
+	Image     string `json:"image,omitempty"`
+	ReleaseID int64  `json:"releaseId"`
+	Progress  *int   `json:"downloadProgress"`
+}
+
+// targetBody is /v2/applications/state: what is to be.
+func (s *Simulator) targetBody() any {
+	if s.target == nil {
+		return map[string]any{}
+	}
+	a := targetAnswer{AppID: s.o.AppID, Commit: s.target.Commit, Services: map[string]targetService{}}
+	if i := s.targetImage(); i != nil {
+		status := s.targetStatus(i)
+		a.Services[s.o.Service] = targetService{Status: status, ReleaseID: i.release.ID, Progress: i.progress()}
+	}
+	if s.o.Version.updateStatus {
+		a.AppUUID, a.Update = appUUID, "done"
+		if t, ok := a.Services[s.o.Service]; ok {
+			t.Image = s.target.Image
+			a.Services[s.o.Service] = t
+			a.Update = updateStatus(t.Status)
+		}
+	}
+	return map[string]any{appName: a}
+}
+
+// targetImage is the image that the answer is about.
+func (s *Simulator) targetImage() *image {
+	images := s.downloaded()
+	if s.o.Version.targetOfAnyRelease {
+		if len(images) == 0 {
+			return nil
+		}
+		return images[len(images)-1]
+	}
+	if s.o.Version.updateStatus {
+		images = s.images
+	}
+	for _, i := range images {
+		if i.release.ImageID == s.target.ImageID {
+			// The image may have come with another release.
+			return &image{release: *s.target, status: i.status}
+		}
+	}
+	return nil
+}
+
+// targetStatus is the status of the service of which this is the image.
+func (s *Simulator) targetStatus(i *image) string {
+	all := s.services()
+	if s.o.Version.updateStatus { // a container that runs hides what else there is
+		slices.SortStableFunc(all, func(a, b serviceStatus) int { return cmp.Compare(rank(a.status), rank(b.status)) })
+	}
+	at := slices.IndexFunc(all, func(e serviceStatus) bool {
+		return e.release.ImageID == i.release.ImageID && (e.release.ID == i.release.ID || s.o.Version.targetOfAnyRelease)
+	})
+	if at < 0 {
+		return i.status
+	}
+	own := all[at]
+	if s.o.Version.awaiting && own.status == "Running" && slices.ContainsFunc(all, func(e serviceStatus) bool {
+		return e.release.ID != own.release.ID && e.status == "Running"
+	}) {
+		return "Awaiting handover"
+	}
+	return own.status
+}
+
+func rank(status string) int {
+	if status == "Running" {
+		return 0
+	}
+	return 1
+}
+
+func updateStatus(status string) string {
+	switch status {
+	case "Running":
+		return "done"
+	case "Downloading":
+		return "downloading"
+	case "Downloaded":
+		return "downloaded"
+	}
+	return "applying changes"
+}
+
+type releasesAnswer struct {
+	Commit string                         `json:"commit,omitempty"`
+	Local  map[string]releasesAnswerLocal `json:"local"`
+}
+
+type releasesAnswerLocal struct {
+	Services map[string]releaseStatus `json:"services"`
+}
+
+type releaseStatus struct {
+	Status    string `json:"status"`
+	ReleaseID int64  `json:"releaseId"`
+	Progress  *int   `json:"download_progress"`
+}
+
+// releasesBody is /v2/applications/:appId/state, by image id. Two entries with
+// one image id are a hand-over to it.
+func (s *Simulator) releasesBody() any {
+	by := map[string]releaseStatus{}
+	for _, e := range s.services() {
+		id := strconv.FormatInt(e.release.ImageID, 10)
+		if _, twice := by[id]; twice {
+			by[id] = releaseStatus{Status: "Handing over", ReleaseID: max(by[id].ReleaseID, e.release.ID)}
+			continue
+		}
+		by[id] = releaseStatus{Status: e.status, ReleaseID: e.release.ID}
+	}
+	for _, i := range s.downloaded() {
+		id := strconv.FormatInt(i.release.ImageID, 10)
+		if _, known := by[id]; !known {
+			by[id] = releaseStatus{Status: i.status, ReleaseID: i.release.ID, Progress: i.progress()}
+		}
+	}
+	return releasesAnswer{
+		Commit: s.commit,
+		Local:  map[string]releasesAnswerLocal{strconv.FormatInt(s.o.AppID, 10): {Services: by}},
+	}
+}
+
+// containerIDBody is /v2/containerId: one container, the oldest.
+func (s *Simulator) containerIDBody(service string) (int, any) {
+	if service != "" && service != s.o.Service || len(s.containers) == 0 && service != "" {
+		return 503, map[string]string{"status": "failed", "message": "Could not find service with that name"}
+	}
+	if service != "" {
+		return 200, map[string]string{"status": "success", "containerId": s.containers[0].id}
+	}
+	ids := map[string]string{}
+	if len(s.containers) > 0 {
+		ids[s.o.Service] = s.containers[0].id
+	}
+	return 200, map[string]any{"status": "success", "services": ids}
+}
+
+// appBody is /v1/apps/:appId.
+func (s *Simulator) appBody() (int, any) {
+	if len(s.containers) != 1 {
+		return 400, "Some v1 endpoints are only allowed on single-container apps"
+	}
+	c := s.containers[0]
+	return 200, map[string]any{
+		"appId": s.o.AppID, "commit": s.commit, "imageId": c.release.Image, "containerId": c.id, "env": map[string]string{},
+		"releaseId": c.release.ID,
+	}
+}
+
+// environ is what a container of a real Supervisor finds in its environment,
+// but for what only concerns other programs.
+func (s *Simulator) environ(c *container) []string {
+	env := []string{
+		"BALENA=1",
+		fmt.Sprintf("BALENA_APP_ID=%d", s.o.AppID),
+		"BALENA_APP_UUID=" + appUUID,
+		"BALENA_APP_NAME=" + appName,
+		"BALENA_SERVICE_NAME=" + s.o.Service,
+		"BALENA_DEVICE_TYPE=generic-amd64",
+		"BALENA_DEVICE_ARCH=amd64",
+		"BALENA_APP_LOCK_PATH=/tmp/balena/updates.lock",
+		"BALENA_SERVICE_HANDOVER_COMPLETE_PATH=/tmp/balena/handover-complete",
+		"BALENA_SUPERVISOR_API_KEY=" + c.key,
+		"BALENA_SUPERVISOR_ADDRESS=" + s.o.Address,
+	}
+	return append(env, c.release.Env...)
+}
+
+const (
+	appName = "simulated"
+	appUUID = "0123456789abcdef0123456789abcdef"
+)
+
+func encode(body any) []byte {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // only what is built above
+	}
+	return text
+}

@@ -1,0 +1,373 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options are what a [Simulator] needs to know.
+type Options struct {
+	Version Version
+	Runtime Runtime
+	// Marker is where the service's containers find the shared folder's
+	// handover-complete; nil: they have none.
+	Marker Marker
+	// AppID and Service name the service. Zero values: 1234 and main.
+	AppID   int64
+	Service string
+	// APIKey is the service's first key; empty: a random one.
+	APIKey string
+	// Address is BALENA_SUPERVISOR_ADDRESS of the containers, as http://host:port.
+	Address string
+	// Seed decides every random time and id. The same seed does the same, as
+	// long as nothing else differs.
+	Seed uint64
+	// OnEvent is told of each event, one after the other. It must not block, nor
+	// call the simulator.
+	OnEvent func(Event)
+	// Clock is the device's wall clock; nil: time.Now. Only the containers'
+	// creation times depend on it.
+	Clock func() time.Time
+	// CleanImages: images of other releases are deleted after an update. The
+	// recordings have both.
+	CleanImages bool
+	// Present are releases whose images are on the device already.
+	Present []Release
+	// BeforeStop is added to the time between the start of the new container
+	// and the stop of the old one: a slow or busy device.
+	BeforeStop time.Duration
+}
+
+// Simulator is a Supervisor with its engine. Make it with [New], give it a
+// target, and [Simulator.Close] it.
+type Simulator struct {
+	o    Options
+	life context.Context
+	end  context.CancelFunc
+	work sync.WaitGroup // of everything that runs
+
+	mu         sync.Mutex
+	rng        *rand.Rand
+	containers []*container // the oldest first; those that exist
+	images     []*image
+	installing *Release // being created, and not there yet
+	target     *Release
+	commit     string // of the release that is regarded as current
+	applying   bool
+	key        string
+	keys       int // how often it was changed
+	stopped    bool
+	locked     bool // by the service
+	handing    bool // a hand-over is under way
+	lockedOut  bool // by a lock that a killed Supervisor left
+	down       int  // reasons for which the API does not answer
+	faults     []*Fault
+	stale      map[string]answer
+
+	changed  chan struct{} // closed and replaced at each change
+	stopLoop context.CancelFunc
+	loopDone chan struct{}
+	doors    []*door
+
+	telling sync.Mutex // events are told one at a time
+}
+
+// image is an image that the Supervisor knows.
+type image struct {
+	release Release
+	status  string
+}
+
+// New returns a running Supervisor without a target.
+func New(o Options) (*Simulator, error) {
+	switch {
+	case o.Runtime == nil:
+		return nil, errors.New("simulator: new: a Runtime is needed, such as Processes or Scripted")
+	case o.Version.Name == "":
+		return nil, errors.New("simulator: new: a Version is needed, see ByName")
+	}
+	if o.AppID == 0 {
+		o.AppID = 1234
+	}
+	if o.Service == "" {
+		o.Service = "main"
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Marker == nil {
+		o.Marker = noMarker{}
+	}
+	s := &Simulator{
+		o: o, rng: rand.New(rand.NewPCG(o.Seed, 1)), key: o.APIKey,
+		changed: make(chan struct{}), stale: map[string]answer{},
+	}
+	if s.key == "" {
+		s.key = s.hex(32)
+	}
+	for _, r := range o.Present {
+		s.images = append(s.images, &image{release: r, status: "Downloaded"})
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.startLoop(0)
+	return s, nil
+}
+
+// Close ends everything: the Supervisor, and the containers with SIGKILL. It
+// returns when nothing runs any more.
+func (s *Simulator) Close() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.end()
+	for _, c := range s.all() {
+		c.destroyed()
+	}
+	s.reopen() // a Supervisor that has ended refuses
+	s.work.Wait()
+}
+
+// SetTarget gives the Supervisor another target release, as the cloud does.
+func (s *Simulator) SetTarget(r Release) {
+	s.mu.Lock()
+	s.target = &r
+	s.applying = true
+	s.wakeLocked()
+	s.mu.Unlock()
+	s.tell(Event{Kind: EventTarget, Release: r})
+}
+
+// Target is the target release; the zero Release before there was one.
+func (s *Simulator) Target() Release {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.target == nil {
+		return Release{}
+	}
+	return *s.target
+}
+
+// RotateKey gives the service another API key, as the cloud or a support agent
+// does. The old one is refused from now on, and the container is re-created with
+// the same release.
+func (s *Simulator) RotateKey() {
+	s.mu.Lock()
+	s.keys++
+	s.key = s.hex(32)
+	s.applying = true
+	s.wakeLocked()
+	s.mu.Unlock()
+	s.tell(Event{Kind: EventRotate})
+}
+
+// APIKey is the key that is accepted now.
+func (s *Simulator) APIKey() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.key
+}
+
+// Lock takes or releases the service's update lock.
+func (s *Simulator) Lock(held bool) {
+	s.mu.Lock()
+	s.locked = held
+	s.wakeLocked()
+	s.mu.Unlock()
+}
+
+// Crash is [Simulator.Down] with SIGKILL. In the middle of a hand-over a
+// version with update locks leaves its own, and locks itself out: both
+// containers run on.
+func (s *Simulator) Crash() {
+	s.update(func() { s.lockedOut = s.o.Version.locks && s.handing })
+	s.Down()
+}
+
+// Down ends the Supervisor until [Simulator.Up]: nothing answers, and nothing
+// is applied. What the engine does goes on.
+func (s *Simulator) Down() {
+	s.mu.Lock()
+	s.down++
+	s.stopLoop()
+	done := s.loopDone
+	s.wakeLocked()
+	s.mu.Unlock()
+	<-done
+	s.reopen()
+	s.tell(Event{Kind: EventDown})
+}
+
+// Up starts a Supervisor that is down. Its API answers 0.6 s later.
+func (s *Simulator) Up() {
+	boot := s.pick(s.o.Version.times.boot)
+	s.work.Go(func() {
+		if !s.sleep(s.life, boot) {
+			return
+		}
+		s.mu.Lock()
+		s.down--
+		s.mu.Unlock()
+		s.reopen()
+		s.tell(Event{Kind: EventUp})
+		s.startLoop(s.pick(s.o.Version.times.bootStop))
+	})
+}
+
+// Stop stops the service, as the dashboard's button does: SIGTERM, and SIGKILL
+// when the grace period is over. There is no successor. It does not wait.
+func (s *Simulator) Stop() {
+	s.mu.Lock()
+	s.target = nil
+	s.applying = true
+	s.wakeLocked()
+	s.mu.Unlock()
+}
+
+// Shutdown stops the whole device: the Supervisor ends, and the engine stops
+// all containers at once. It does not wait for them.
+func (s *Simulator) Shutdown() {
+	s.Down()
+	for _, c := range s.all() {
+		if s.doom(c, "") {
+			s.work.Go(func() { s.engineStop(c) })
+		}
+	}
+}
+
+// Containers are copies of those that exist, the oldest first.
+func (s *Simulator) Containers() []Container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Container
+	for _, c := range s.containers {
+		all = append(all, c.public(s))
+	}
+	return all
+}
+
+// Kill ends a container's process with SIGKILL, as the kernel does when memory
+// runs out. The engine restarts it, unless it is being stopped.
+func (s *Simulator) Kill(id string) error {
+	c := s.find(id)
+	if c == nil {
+		return fmt.Errorf("simulator: kill: there is no container %.12s", id)
+	}
+	c.kill()
+	return nil
+}
+
+// Exit ends a container's process by itself, with that status. Only processes
+// of a [Scripted] runtime can be told to.
+func (s *Simulator) Exit(id string, code int) error {
+	c := s.find(id)
+	if c == nil {
+		return fmt.Errorf("simulator: exit: there is no container %.12s", id)
+	}
+	s.mu.Lock()
+	p, ok := c.process.(*scripted)
+	s.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("simulator: exit: the process of container %.12s is not a scripted one", id)
+	}
+	p.end(code)
+	return nil
+}
+
+// Settled tells whether the target is applied and nothing is being stopped.
+func (s *Simulator) Settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.applying
+}
+
+// Wait returns when what a function says of the simulator is true, or ctx ends.
+// The function is asked again at each change.
+func (s *Simulator) Wait(ctx context.Context, true_ func() bool) error {
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		if true_() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Simulator) all() []*container {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.containers)
+}
+
+func (s *Simulator) find(id string) *container {
+	for _, c := range s.all() {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// wakeLocked wakes all who wait for a change.
+func (s *Simulator) wakeLocked() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// update changes something under the lock and wakes those who wait.
+func (s *Simulator) update(change func()) {
+	s.mu.Lock()
+	change()
+	s.wakeLocked()
+	s.mu.Unlock()
+}
+
+// tell tells of an event.
+func (s *Simulator) tell(e Event) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	e.At = time.Now()
+	if s.o.OnEvent != nil {
+		s.o.OnEvent(e)
+	}
+	s.update(func() {})
+}
+
+// pick takes a random time in a range.
+func (s *Simulator) pick(b between) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return b.least + time.Duration(s.rng.Int64N(int64(b.most-b.least)+1))
+}
+
+// hex makes n random hexadecimal digits; the caller holds the lock, or is alone.
+func (s *Simulator) hex(n int) string {
+	const digits = "0123456789abcdef"
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = digits[s.rng.IntN(16)]
+	}
+	return string(b)
+}
+
+// sleep returns false if ctx ended before.
+func (s *Simulator) sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

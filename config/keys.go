@@ -73,7 +73,7 @@ func keys() []key {
 			meaning: "pause between requests while a younger peer is known; otherwise the API is left alone; each makes the Supervisor inspect every container"},
 
 		{name: "policy.settle", def: "0s", kind: duration(0, day),
-			meaning: "both signals must have held for this long"},
+			meaning: "both signals must have held for this long: time for a proxy to find the new instance"},
 		{name: "policy.discovery", def: "3s", kind: duration(0, day),
 			meaning: "told to stop, with no answer from the Supervisor: wait this long for a successor to be heard"},
 		{name: "policy.unknown_after", def: "5s", kind: duration(0, day),

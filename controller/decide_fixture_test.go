@@ -122,6 +122,10 @@ func unreachable(s *Snapshot) { s.Supervisor.Failed = true }
 
 func off(s *Snapshot) { s.Policy.SupervisorOff = true }
 
+func settles(d time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Policy.Settle = d }
+}
+
 func phase(p peer.Phase) func(*peer.Peer) { return func(o *peer.Peer) { o.Phase = p } }
 
 func heard(before time.Duration) func(*peer.Peer) {

@@ -48,7 +48,10 @@ func (w *world) told() Decision {
 func (w *world) stepDown(all []successor) (Decision, bool) {
 	for i := range all {
 		s := &all[i]
-		if !s.announced || !s.acked {
+		// A proxy that checks its backends needs time to find the successor, also
+		// when the Supervisor is in a hurry. The hold's end leaves no more.
+		settled := w.reached(earlier(s.PhaseSince.Add(w.Policy.Settle), w.holdEnds()))
+		if !s.announced || !s.acked || !settled {
 			continue
 		}
 		if s.running == True {

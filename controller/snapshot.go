@@ -16,6 +16,8 @@ type Policy struct {
 	// answer is fresh while its request is at most two of them old.
 	PollInterval time.Duration
 	// Settle is how long both signals must have held without evidence against.
+	// For an instance that is told: how long its successor must have said that
+	// it serves, but not beyond the end of the hold.
 	Settle time.Duration
 	// Discovery bounds the search for a successor while the Supervisor cannot
 	// be reached, from the moment of being told.

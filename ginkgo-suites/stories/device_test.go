@@ -96,6 +96,11 @@ type container struct {
 	code       int
 	anonymous  bool // does not know its own id
 	unreadable bool // has no record of its first start
+
+	// Of a container of the simulated Supervisor; else the device's own.
+	longID     string
+	supervisor controller.Supervisor
+	marker     controller.Marker
 }
 
 // plan says how a container's workload behaves.
@@ -125,7 +130,12 @@ func (d *device) start(letter string, p plan) *container {
 	return c
 }
 
-func (c *container) id() string { return strings.Repeat(c.letter, 64) }
+func (c *container) id() string {
+	if c.longID != "" {
+		return c.longID
+	}
+	return strings.Repeat(c.letter, 64)
+}
 
 func (c *container) short() peer.ContainerID { return peer.ContainerID(c.id()[:12]) }
 
@@ -156,6 +166,12 @@ func (c *container) run(p plan) {
 	if p.unreadable {
 		self.FirstStart = peer.FirstStart{}
 	}
+	if c.supervisor == nil {
+		c.supervisor = supervisorFor(c.d)
+	}
+	if c.marker == nil {
+		c.marker = markerOf{c}
+	}
 	var err error
 	c.node, err = peer.Start(peer.Config{
 		Self: self, Domain: peer.NewDomain(c.d.boot, app, service), Legacy: c.d.legacy,
@@ -164,8 +180,8 @@ func (c *container) run(p plan) {
 	Expect(err).NotTo(HaveOccurred())
 	c.workload = newWorkload(c, p)
 	options := controller.Options{
-		Policy: c.policy, AppID: app, Service: service, Peers: c.node, Supervisor: supervisorFor(c.d),
-		Workload: c.workload, Marker: markerOf{c}, Logger: logger(c.letter),
+		Policy: c.policy, AppID: app, Service: service, Peers: c.node, Supervisor: c.supervisor,
+		Workload: c.workload, Marker: c.marker, Logger: logger(c.letter),
 		Self: controller.Self{
 			Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart, StartMilli: self.StartMilli,
 			Boot: peer.BootHash(c.d.boot), Restarted: c.runs > 1 && !p.unreadable && !p.anonymous,

@@ -26,16 +26,23 @@ func TestStories(t *testing.T) {
 // it is over is ended.
 func story(text string, tell func(d *device)) {
 	It(text, func() {
-		ok := suite.Run(text, func(t *testing.T) {
-			synctest.Test(t, func(*testing.T) {
-				defer GinkgoRecover()
-				d := newDevice()
-				defer d.end()
-				tell(d)
-			})
+		virtually(text, func() {
+			d := newDevice()
+			defer d.end()
+			tell(d)
 		})
-		Expect(ok).To(BeTrue())
 	})
+}
+
+// virtually runs a function in a bubble of virtual time.
+func virtually(name string, f func()) {
+	ok := suite.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(*testing.T) {
+			defer GinkgoRecover()
+			f()
+		})
+	})
+	Expect(ok).To(BeTrue())
 }
 
 // logger writes to the story's report, or nowhere.

@@ -1,0 +1,183 @@
+package simulator
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Processes is a Runtime of real processes. A container is a process with a
+// folder of its own instead of a file system, and nothing of its own besides:
+// no namespaces, no limits, no terminal. What a container finds at fixed places
+// it is told by variables that handover understands:
+//
+//	HANDOVER_SERVICE_CONTAINER_ID          the container's id
+//	HANDOVER_SERVICE_STATE_DIR             the container's writable layer
+//	HANDOVER_STATUS_SOCKET                 in the container's folder
+//	HANDOVER_ANNOUNCE_FOLDER               the folder that all containers share
+//	BALENA_SERVICE_HANDOVER_COMPLETE_PATH  the marker in it
+//
+// When the process ends, what it left behind is killed, as the kernel does with
+// the processes of a PID namespace: all that have the container's id in their
+// environment.
+type Processes struct {
+	// Dir is where the containers' folders are made; it must exist.
+	Dir string
+	// Command is what a container runs.
+	Command func(Container) []string
+	// Env is added to a container's environment, and wins; may be nil.
+	Env func(Container) []string
+	// Output is where standard output and error go; nil: nowhere.
+	Output func(Container) io.Writer
+	// Prepare is called before each start; may be nil.
+	Prepare func(c Container, folder string) error
+
+	once sync.Once
+	jobs chan func()
+}
+
+// Shared is the folder that all containers share, as /tmp/balena.
+func (p *Processes) Shared() string { return filepath.Join(p.Dir, "shared") }
+
+// Marker is the marker in the shared folder.
+func (p *Processes) Marker() MarkerFile {
+	return MarkerFile(filepath.Join(p.Shared(), "handover-complete"))
+}
+
+// Folder is a container's own folder.
+func (p *Processes) Folder(id string) string { return filepath.Join(p.Dir, id[:12]) }
+
+// Socket is the status socket of handover in a container.
+func (p *Processes) Socket(id string) string { return filepath.Join(p.Folder(id), "handover.sock") }
+
+// StateDir is where handover in a container keeps the record of its first start.
+func (p *Processes) StateDir(id string) string { return filepath.Join(p.Folder(id), "state") }
+
+// Start implements Runtime.
+func (p *Processes) Start(c Container) (Process, error) {
+	for _, dir := range []string{p.Shared(), p.Folder(c.ID)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("simulator: start container %.12s: %w", c.ID, err)
+		}
+	}
+	if p.Prepare != nil {
+		if err := p.Prepare(c, p.Folder(c.ID)); err != nil {
+			return nil, fmt.Errorf("simulator: prepare container %.12s: %w", c.ID, err)
+		}
+	}
+	argv := p.Command(c)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = p.Folder(c.ID)
+	cmd.Env = p.environ(c)
+	// If this program is killed, its containers are, too.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = time.Second
+	if p.Output != nil {
+		out := p.Output(c)
+		cmd.Stdout, cmd.Stderr = out, out
+	}
+	if err := p.onThread(cmd.Start); err != nil {
+		return nil, fmt.Errorf("simulator: start container %.12s: %w", c.ID, err)
+	}
+	r := &realProcess{id: c.ID, cmd: cmd, done: make(chan struct{})}
+	go r.wait()
+	return r, nil
+}
+
+// onThread calls f on one thread that lives on: a process that is to end with
+// its parent ends with the thread that started it.
+func (p *Processes) onThread(f func() error) error {
+	p.once.Do(func() {
+		p.jobs = make(chan func())
+		go func() {
+			runtime.LockOSThread()
+			for job := range p.jobs {
+				job()
+			}
+		}()
+	})
+	result := make(chan error)
+	p.jobs <- func() { result <- f() }
+	return <-result
+}
+
+// environ is a container's environment: what the Supervisor gives, PATH, what
+// stands for fixed places, and Env.
+func (p *Processes) environ(c Container) []string {
+	env := slices.Clone(c.Env)
+	env = append(env,
+		"PATH="+os.Getenv("PATH"),
+		"BALENA_SERVICE_HANDOVER_COMPLETE_PATH="+string(p.Marker()),
+		containerVariable+c.ID,
+		"HANDOVER_SERVICE_STATE_DIR="+p.StateDir(c.ID),
+		"HANDOVER_STATUS_SOCKET="+p.Socket(c.ID),
+		"HANDOVER_ANNOUNCE_FOLDER="+p.Shared(),
+	)
+	if p.Env != nil {
+		env = append(env, p.Env(c)...)
+	}
+	return env
+}
+
+const containerVariable = "HANDOVER_SERVICE_CONTAINER_ID="
+
+// realProcess is the process of a container.
+type realProcess struct {
+	id   string
+	cmd  *exec.Cmd
+	done chan struct{}
+	code int
+}
+
+func (r *realProcess) Done() <-chan struct{} { return r.done }
+
+func (r *realProcess) Code() int { return r.code }
+
+func (r *realProcess) Signal(s syscall.Signal) {
+	_ = r.cmd.Process.Signal(s) // it may have ended
+}
+
+func (r *realProcess) wait() {
+	_ = r.cmd.Wait() // the status says it all
+	status, _ := r.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	r.code = status.ExitStatus()
+	if status.Signaled() {
+		r.code = 128 + int(status.Signal())
+	}
+	sweep(r.id)
+	close(r.done)
+}
+
+// sweep kills what still runs of a container. Its id is in no other process's
+// environment.
+func sweep(id string) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	cookie := []byte(containerVariable + id)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if err != nil || !bytes.Contains(env, cookie) {
+			continue
+		}
+		if stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat")); err == nil && strings.Contains(string(stat), ") Z ") {
+			continue
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}

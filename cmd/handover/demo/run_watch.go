@@ -1,0 +1,167 @@
+package demo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/controller"
+)
+
+// watch follows an instance by its /events until its process has ended.
+func (w *world) watch(ctx context.Context, name string, i *instance) {
+	const retry = 10 * time.Millisecond
+	v := &viewer{w: w, name: name}
+	for ctx.Err() == nil {
+		answer, err := i.get(ctx, "/events")
+		if err != nil {
+			select { // it has not opened its socket yet
+			case <-time.After(retry):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		lines := bufio.NewScanner(answer.Body)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
+			var s controller.Status
+			if ok && json.Unmarshal(data, &s) == nil && ctx.Err() == nil {
+				v.see(&s)
+			}
+		}
+		_ = answer.Body.Close()
+		if v.last != "" {
+			return // it was the last one
+		}
+	}
+}
+
+// viewer turns the status of one instance into lines for people.
+type viewer struct {
+	w       *world
+	name    string
+	last    string // phase
+	signals map[controller.ConditionType]controller.ConditionStatus
+}
+
+func (v *viewer) see(s *controller.Status) {
+	at := s.Time.Sub(v.w.began)
+	v.conditions(s, at)
+	phase := s.Phase
+	if phase == v.last {
+		return
+	}
+	before := v.last
+	v.last = phase
+	v.w.phase(at, v.name, phase)
+	if text, mark := v.says(s, before); text != "" {
+		v.w.show(Event{At: at, Lane: v.name, Mark: mark, Text: text})
+	}
+}
+
+// says explains a phase.
+func (v *viewer) says(s *controller.Status, before string) (string, Mark) {
+	switch s.Phase {
+	case PhaseServing:
+		return "serving: its service is ready", MarkPhase
+	case PhaseHolding:
+		return "holding: told to stop, it serves on until a successor is ready", MarkPhase
+	case PhaseDraining:
+		return "draining: " + whyDrain(s.Reason), MarkPhase
+	case PhaseReleased:
+		if s.Reason == controller.ReasonSteppedAside {
+			return "released: a younger instance serves, so it does not start its service", MarkPhase
+		}
+		return "released: its service has ended, everything is answered", MarkDrained
+	case PhaseGone:
+		if before == PhaseDraining {
+			return "its service has ended, everything is answered", MarkDrained
+		}
+	}
+	return "", MarkNote
+}
+
+// whyDrain says why an instance begins to drain.
+func whyDrain(r controller.Reason) string {
+	switch r {
+	case controller.ReasonBothSignals:
+		return "both signals are there"
+	case controller.ReasonSuccessorServes:
+		return "both signals are there, and the successor has acknowledged"
+	case controller.ReasonSuccessorTrusted:
+		return "the successor has acknowledged, and the Supervisor does not answer"
+	case controller.ReasonNoSuccessor:
+		return "there is no successor to wait for"
+	case controller.ReasonHoldEnded:
+		return "SIGKILL is near, and the successor is not ready"
+	}
+	return string(r)
+}
+
+// conditions shows the two signals when they come.
+func (v *viewer) conditions(s *controller.Status, at time.Duration) {
+	if v.signals == nil {
+		v.signals = map[controller.ConditionType]controller.ConditionStatus{}
+	}
+	for _, c := range s.Conditions {
+		before := v.signals[c.Type]
+		v.signals[c.Type] = c.Status
+		if c.Status == before {
+			continue
+		}
+		e := Event{At: at, Lane: v.name}
+		switch {
+		case c.Type == controller.YoungerAnnounced && c.Status == controller.True:
+			e.Mark, e.Text = MarkSignalAnnounced, "first signal: a younger instance announces that it serves"
+		case c.Type == controller.YoungerRunning && c.Status == controller.True:
+			e.Mark, e.Text = MarkSignalRunning, "second signal: the Supervisor reports that its container is running"
+		default:
+			continue
+		}
+		v.w.show(e)
+	}
+}
+
+// tail keeps the end of a text.
+type tail struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 8 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.data = append(t.data, p...)
+	if len(t.data) > most {
+		t.data = append([]byte(nil), t.data[len(t.data)-most:]...)
+	}
+	return len(p), nil
+}
+
+// text is the end in whole lines, without anything that a terminal obeys.
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	for line := range strings.Lines(string(t.data)) {
+		b.WriteString("  " + printable(strings.TrimRight(line, "\n"), true) + "\n")
+	}
+	return b.String()
+}
+
+// sinceBoot is the kernel's time since boot, with the time asleep.
+func sinceBoot() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return 0, err
+	}
+	return time.Duration(t.Nano()), nil
+}

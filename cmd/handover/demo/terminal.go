@@ -1,0 +1,75 @@
+package demo
+
+import (
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is taken for the size of a terminal that does not tell it.
+const (
+	terminalColumns = 80
+	terminalRows    = 24
+)
+
+// Interactive reports whether a Screen can draw there: f is a terminal, and
+// TERM in the environment does not say that it can do nothing.
+func Interactive(f *os.File, environ []string) bool {
+	if term := variable(environ, "TERM"); term == "" || term == "dumb" {
+		return false
+	}
+	terminal := false
+	control(f, func(fd int) {
+		_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		terminal = err == nil
+	})
+	return terminal
+}
+
+// screenStyle says what the terminal is to be given: no colours if NO_COLOR is
+// set (no-color.org), no Unicode if the locale is one without.
+func screenStyle(environ []string) Style {
+	style := Style{Unicode: true, Colour: variable(environ, "NO_COLOR") == ""}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale := strings.ToUpper(variable(environ, name)); locale != "" {
+			style.Unicode = strings.Contains(locale, "UTF-8") || strings.Contains(locale, "UTF8")
+			break
+		}
+	}
+	return style
+}
+
+// terminalSize asks the terminal, as its window can change at any time.
+func terminalSize(f *os.File) (columns, rows int) {
+	columns, rows = terminalColumns, terminalRows
+	control(f, func(fd int) {
+		size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+		if err == nil && size.Col > 0 && size.Row > 0 {
+			columns, rows = int(size.Col), int(size.Row)
+		}
+	})
+	return columns, rows
+}
+
+// control calls do with the descriptor, without making the file blocking as
+// Fd would.
+func control(f *os.File, do func(fd int)) {
+	if f == nil {
+		return
+	}
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { do(int(fd)) })
+	}
+}
+
+// variable returns the last value of a variable in the environment.
+func variable(environ []string, name string) string {
+	value := ""
+	for _, each := range environ {
+		if v, found := strings.CutPrefix(each, name+"="); found {
+			value = v
+		}
+	}
+	return value
+}

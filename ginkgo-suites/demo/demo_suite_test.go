@@ -1,0 +1,77 @@
+// Package demo_test runs `handover demo` as a user does.
+package demo_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+const module = "github.com/handover-controller/handover"
+
+func TestDemo(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "handover demo")
+}
+
+// root is the module's folder.
+var root = filepath.Join("..", "..")
+
+// build builds the program, with other contents for some of its files.
+func build(dir, name string, instead map[string]string) string {
+	GinkgoHelper()
+	path := filepath.Join(dir, name)
+	args := []string{"build", "-o", path}
+	if len(instead) > 0 {
+		args = append(args, "-overlay", overlay(dir, name, instead))
+	}
+	cmd := exec.Command("go", append(args, module+"/cmd/handover")...)
+	out, err := cmd.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	return path
+}
+
+// overlay writes what the go command replaces files by.
+func overlay(dir, name string, instead map[string]string) string {
+	GinkgoHelper()
+	var entries []string
+	for file, text := range instead {
+		original, err := filepath.Abs(filepath.Join(root, file))
+		Expect(err).NotTo(HaveOccurred())
+		replacement := filepath.Join(dir, name+"-"+filepath.Base(file))
+		Expect(os.WriteFile(replacement, []byte(text), 0o600)).To(Succeed())
+		entries = append(entries, quote(original)+": "+quote(replacement))
+	}
+	path := filepath.Join(dir, name+".overlay")
+	Expect(os.WriteFile(path, []byte(`{"Replace": {`+strings.Join(entries, ", ")+"}}"), 0o600)).To(Succeed())
+	return path
+}
+
+func quote(text string) string { return `"` + strings.ReplaceAll(text, `"`, `\"`) + `"` }
+
+// mutate is a file of the module with one piece replaced.
+func mutate(file, piece, by string) map[string]string {
+	GinkgoHelper()
+	text, err := os.ReadFile(filepath.Join(root, file))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(strings.Count(string(text), piece)).To(Equal(1), "%s must have %q once", file, piece)
+	return map[string]string{file: strings.Replace(string(text), piece, by, 1)}
+}
+
+// dependOnSources looks at the folders of the module, so that the go command
+// sees what this suite depends on and does not take the result of an earlier
+// run for that of another program.
+func dependOnSources() {
+	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})).To(Succeed())
+}

@@ -1,0 +1,268 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/supervisor/simulator"
+	"github.com/handover-controller/handover/supervisor/simulator/scenario"
+)
+
+// limit is what any scenario must end within.
+const limit = 20 * time.Second
+
+// run is one run of the demo.
+type run struct {
+	args []string
+	dir  string // its TMPDIR
+	done chan struct{}
+	code int
+	out  string
+	took time.Duration
+}
+
+// atOnce bounds how many demos run at the same time: they share the machine.
+var atOnce = make(chan struct{}, 3)
+
+// start runs the demo in the background.
+func start(dir, program string, args ...string) *run {
+	r := &run{args: args, done: make(chan struct{})}
+	var err error
+	r.dir, err = os.MkdirTemp(dir, "tmp")
+	Expect(err).NotTo(HaveOccurred())
+	go func() {
+		defer close(r.done)
+		atOnce <- struct{}{}
+		defer func() { <-atOnce }()
+		began := time.Now()
+		cmd := demo(program, r.dir, args...)
+		out, _ := cmd.CombinedOutput()
+		r.code, r.out, r.took = cmd.ProcessState.ExitCode(), string(out), time.Since(began)
+	}()
+	return r
+}
+
+func demo(program, dir string, args ...string) *exec.Cmd {
+	cmd := exec.Command(program, append([]string{"demo"}, args...)...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+func (r *run) wait(ctx context.Context) {
+	GinkgoHelper()
+	Eventually(ctx, r.done).Should(BeClosed())
+	AddReportEntry(strings.Join(r.args, " "), r.out)
+}
+
+// expectNothingLeft looks for processes and files of a run.
+func (r *run) expectNothingLeft() {
+	GinkgoHelper()
+	left, err := os.ReadDir(r.dir)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(left).To(BeEmpty())
+	processes, err := filepath.Glob("/proc/[0-9]*/environ")
+	Expect(err).NotTo(HaveOccurred())
+	for _, path := range processes {
+		env, _ := os.ReadFile(path) // it may have ended
+		Expect(bytes.Contains(env, []byte("="+r.dir))).To(BeFalse(), path)
+	}
+}
+
+var _ = Describe("handover demo", Ordered, func() {
+	type key struct{ program, scenario, supervisor string }
+	var (
+		dir  string
+		path string
+		runs = map[key]*run{}
+	)
+	const (
+		asItIs     = "handover"
+		toldAtOnce = "drains at once when it is told"
+		anyYounger = "drains at once for any younger instance"
+	)
+	plays := []key{
+		{asItIs, "update", "19.0.5"},
+		{asItIs, "update", "14.13.9"},
+		{asItIs, "without", "19.0.5"},
+		{toldAtOnce, "update", "19.0.5"},
+		{anyYounger, "update", "14.13.9"},
+		{asItIs, "crash-loop", "19.0.5"},
+		{asItIs, "device-stop", "19.0.5"},
+	}
+	if os.Getenv("DEMO_ALL") != "" {
+		for _, v := range simulator.Released() {
+			for _, s := range scenario.All() {
+				plays = append(plays, key{asItIs, s.Name, v.Name})
+			}
+		}
+	}
+
+	BeforeAll(func() {
+		dependOnSources()
+		var err error
+		dir, err = os.MkdirTemp("", "handover-demo-suite")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(os.RemoveAll, dir)
+		path = build(dir, "handover", nil)
+		programs := map[string]string{
+			asItIs: path,
+			toldAtOnce: build(dir, "told", mutate("controller/decide_told.go",
+				"	switch {\n	case w.Self.Hurry:", "	switch {\n	case true:")),
+			anyYounger: build(dir, "younger", mutate("controller/decide_serving.go",
+				"if b != nil && b.both() && b.settled {", "if b != nil {")),
+		}
+		for _, k := range plays {
+			if runs[k] == nil {
+				runs[k] = start(dir, programs[k.program], "--plain", "--scenario", k.scenario, "--supervisor", k.supervisor)
+			}
+		}
+	})
+	AfterAll(func() {
+		for _, r := range runs {
+			<-r.done
+		}
+	})
+
+	for _, k := range plays {
+		if k.program != asItIs {
+			continue
+		}
+		It(fmt.Sprintf("plays %s on Supervisor %s as it says", k.scenario, k.supervisor), func(ctx SpecContext) {
+			r := runs[k]
+			r.wait(ctx)
+			Expect(r.code).To(BeZero(), r.out)
+			Expect(r.took).To(BeNumerically("<", limit))
+			Expect(r.out).To(ContainSubstring("As expected: "))
+			Expect(r.out).NotTo(MatchRegexp(`[\x00-\x09\x0b-\x1f\x7f-\xff]`), "plain text without control characters")
+			requests := regexp.MustCompile(`(?m)^(\d+) requests, (\d+) failed`).FindStringSubmatch(r.out)
+			Expect(requests).NotTo(BeNil(), r.out)
+			if k.scenario == "without" {
+				Expect(requests[2]).NotTo(Equal("0"))
+			} else {
+				Expect(requests[2]).To(Equal("0"))
+			}
+			r.expectNothingLeft()
+		}, SpecTimeout(10*time.Minute))
+	}
+
+	It("tells the two signals, the Supervisor's SIGTERM and the drain, in their order", func(ctx SpecContext) {
+		r := runs[key{asItIs, "update", "19.0.5"}]
+		r.wait(ctx)
+		Expect(r.out).To(MatchRegexp(`(?s)SIGTERM from the Supervisor, \d+ ms after B was started.*` +
+			`A +holding.*B +serving.*first signal.*A +draining: both signals.*A +has ended with exit status 0`))
+		Expect(r.out).To(MatchRegexp(`second signal: the Supervisor reports`))
+		Expect(r.out).To(MatchRegexp(`(?m)^ A +\d+ +0$`), "how many requests A answered")
+		Expect(r.out).To(ContainSubstring("longest wait"))
+
+		r = runs[key{asItIs, "update", "14.13.9"}]
+		r.wait(ctx)
+		Expect(r.out).To(MatchRegexp(`(?s)A +draining: both signals are there\n.*A +released.*` +
+			`Supervisor +has seen the file handover-complete.*SIGTERM from the Supervisor; SIGKILL.*A +has ended with exit status 0`))
+	}, SpecTimeout(10*time.Minute))
+
+	It("fails with a Decide that drains at once", func(ctx SpecContext) {
+		for _, k := range []key{{toldAtOnce, "update", "19.0.5"}, {anyYounger, "update", "14.13.9"}} {
+			r := runs[k]
+			r.wait(ctx)
+			Expect(r.code).To(Equal(1), r.out)
+			Expect(r.out).To(MatchRegexp(`\d+ of \d+ requests failed, expected was none`))
+			Expect(r.took).To(BeNumerically("<", limit))
+			r.expectNothingLeft()
+		}
+	}, SpecTimeout(10*time.Minute))
+
+	It("names its scenarios and versions", func() {
+		out, err := demo(path, dir, "--list").CombinedOutput()
+		Expect(err).NotTo(HaveOccurred())
+		for _, name := range []string{
+			"update", "crash-loop", "never-ready", "same-release", "rollback", "revert", "twice", "supervisor-down",
+			"key-rotation", "old-restarts", "clock-back", "plain-stop", "device-stop", "without", "12", "14.13.9", "17.6", "19.0.5",
+		} {
+			Expect(string(out)).To(MatchRegexp(`(?m)^` + regexp.QuoteMeta(name) + ` `))
+		}
+	})
+
+	DescribeTable("refuses what it does not know",
+		func(allowed string, args ...string) {
+			cmd := demo(path, dir, args...)
+			out, _ := cmd.CombinedOutput()
+			Expect(cmd.ProcessState.ExitCode()).To(Equal(64), string(out))
+			Expect(string(out)).To(ContainSubstring(allowed))
+		},
+		Entry("a scenario", "use one of update, crash-loop", "--scenario", "updat"),
+		Entry("a version", "use one of 12, 14.13.9, 17.6, 19.0.5", "--supervisor", "20"),
+		Entry("an argument", "takes no arguments", "update"),
+	)
+
+	It("ends when it is interrupted, and leaves nothing behind", func(ctx SpecContext) {
+		r := &run{dir: filepath.Join(dir, "interrupted")}
+		Expect(os.Mkdir(r.dir, 0o755)).To(Succeed())
+		cmd := demo(path, r.dir, "--plain")
+		var out bytes.Buffer
+		seen := &notice{out: &out, text: "serving: its service is ready", there: make(chan struct{})}
+		cmd.Stdout, cmd.Stderr = seen, seen
+		Expect(cmd.Start()).To(Succeed())
+		Eventually(ctx, seen.there).Should(BeClosed())
+		Expect(cmd.Process.Signal(syscall.SIGINT)).To(Succeed())
+		Expect(cmd.Wait()).To(HaveOccurred())
+		Expect(cmd.ProcessState.ExitCode()).To(Equal(1), out.String())
+		r.expectNothingLeft()
+	}, SpecTimeout(time.Minute))
+
+	It("sends nothing to any network but loopback", func(ctx SpecContext) {
+		if os.Getuid() != 0 {
+			Skip("needs root, to make a network namespace")
+		}
+		for _, tool := range []string{"unshare", "ip"} {
+			if _, err := exec.LookPath(tool); err != nil {
+				Skip("needs " + tool)
+			}
+		}
+		// A network with a second interface, on which IPv6 says nothing of itself.
+		const script = `set -e
+ip link set lo up
+ip link add other type dummy || exit 99
+echo 1 > /proc/sys/net/ipv6/conf/other/disable_ipv6 2>/dev/null || true
+ip address add 10.99.0.1/24 dev other
+ip link set other up multicast on
+"$0" demo --plain --scenario plain-stop
+echo "sent $(cat /sys/class/net/other/statistics/tx_packets) packets"`
+		cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "sh", "-c", "mount -t sysfs sysfs /sys && "+script, path)
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+		out, err := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code == 99 || code == 1 && strings.Contains(string(out), "unshare") {
+			Skip("this machine gives no namespace with a second interface: " + string(out))
+		}
+		Expect(err).NotTo(HaveOccurred(), string(out))
+		Expect(string(out)).To(ContainSubstring("sent 0 packets"))
+	}, SpecTimeout(time.Minute))
+})
+
+// notice waits for a text in an output.
+type notice struct {
+	out   *bytes.Buffer
+	text  string
+	there chan struct{}
+	seen  bool
+}
+
+func (n *notice) Write(p []byte) (int, error) {
+	n.out.Write(p)
+	if !n.seen && strings.Contains(n.out.String(), n.text) {
+		n.seen = true
+		close(n.there)
+	}
+	return len(p), nil
+}

@@ -98,9 +98,11 @@ func (w *world) play(ctx context.Context) scenario.Outcome {
 
 // progress keeps the display going.
 func (w *world) progress(stop <-chan struct{}) {
+	const late = 50 * time.Millisecond // an event can be told so late
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		w.flush(time.Since(w.began) - late)
 		w.o.Printer.Progress(time.Since(w.began), w.o.Scenario.Takes, w.front.Log().Counters(time.Now()))
 		select {
 		case <-tick.C:
@@ -114,6 +116,7 @@ func (w *world) progress(stop <-chan struct{}) {
 func (w *world) finish(o *scenario.Outcome) {
 	w.ended = time.Since(w.began)
 	w.silence()
+	w.flush(w.ended + time.Second)
 	w.stage.Sim.Close()
 	w.close()
 	if err := w.front.Close(); err != nil {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,7 @@ type world struct {
 
 	mu        sync.Mutex
 	quiet     bool // nothing is shown any more
+	pending   []Event
 	addresses map[string]string
 	phases    map[string]string // by name; of processes that run
 	names     []string
@@ -231,7 +233,7 @@ func (w *world) sent() int {
 }
 
 // Note implements scenario.World.
-func (w *world) Note(text string) { w.show(Event{Mark: MarkFault, Text: text}) }
+func (w *world) Note(text string) { w.show(Event{Mark: MarkNote, Text: text}) }
 
 // silence ends what is shown: the rest is taking apart.
 func (w *world) silence() {
@@ -250,8 +252,20 @@ func (w *world) show(e Event) {
 	if e.At == 0 {
 		e.At = time.Since(w.began)
 	}
-	w.timeline.Event(e)
-	w.o.Printer.Event(e)
+	w.pending = append(w.pending, e)
+}
+
+// flush prints what happened before a time, in the order in which it happened:
+// the instances tell by themselves, one a little later than the other.
+func (w *world) flush(before time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slices.SortStableFunc(w.pending, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	for len(w.pending) > 0 && w.pending[0].At < before {
+		w.timeline.Event(w.pending[0])
+		w.o.Printer.Event(w.pending[0])
+		w.pending = w.pending[1:]
+	}
 }
 
 // phase notes that an instance is in another phase.

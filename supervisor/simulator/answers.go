@@ -3,7 +3,8 @@ package simulator
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -255,19 +256,19 @@ func (s *Simulator) releasesBody() any {
 	}
 }
 
-// containerIDBody is /v2/containerId: one container, the oldest.
-func (s *Simulator) containerIDBody(service string) (int, any) {
-	if service != "" && service != s.o.Service || len(s.containers) == 0 && service != "" {
-		return 503, map[string]string{"status": "failed", "message": "Could not find service with that name"}
-	}
+// containerID is /v2/containerId: one container, the oldest.
+func (s *Simulator) containerID(service string) answer {
 	if service != "" {
-		return 200, map[string]string{"status": "success", "containerId": s.containers[0].id}
+		if service != s.o.Service || len(s.containers) == 0 {
+			return failed(http.StatusServiceUnavailable, "Could not find service with that name")
+		}
+		return success("containerId", s.containers[0].id)
 	}
 	ids := map[string]string{}
 	if len(s.containers) > 0 {
 		ids[s.o.Service] = s.containers[0].id
 	}
-	return 200, map[string]any{"status": "success", "services": ids}
+	return object(http.StatusOK, map[string]any{"status": "success", "services": ids})
 }
 
 // appBody is /v1/apps/:appId.
@@ -282,28 +283,41 @@ func (s *Simulator) appBody() (int, any) {
 	}
 }
 
-// environ is what a container of a real Supervisor finds in its environment,
-// but for what only concerns other programs.
+// environ is what a container of a real Supervisor finds in its environment.
 func (s *Simulator) environ(c *container) []string {
-	env := []string{
-		"BALENA=1",
-		fmt.Sprintf("BALENA_APP_ID=%d", s.o.AppID),
-		"BALENA_APP_UUID=" + appUUID,
-		"BALENA_APP_NAME=" + appName,
-		"BALENA_SERVICE_NAME=" + s.o.Service,
-		"BALENA_DEVICE_TYPE=generic-amd64",
-		"BALENA_DEVICE_ARCH=amd64",
-		"BALENA_APP_LOCK_PATH=/tmp/balena/updates.lock",
-		"BALENA_SERVICE_HANDOVER_COMPLETE_PATH=/tmp/balena/handover-complete",
-		"BALENA_SUPERVISOR_API_KEY=" + c.key,
-		"BALENA_SUPERVISOR_ADDRESS=" + s.o.Address,
+	host, port := "", ""
+	if u, err := url.Parse(s.o.Address); err == nil {
+		host, port = u.Hostname(), u.Port()
 	}
+	env := []string{"BALENA=1", "RESIN=1", "USER=root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	for _, each := range []struct{ name, value string }{
+		{"DEVICE_NAME_AT_INIT", deviceName},
+		{"APP_ID", strconv.FormatInt(s.o.AppID, 10)},
+		{"APP_UUID", appUUID},
+		{"APP_NAME", appName},
+		{"SERVICE_NAME", s.o.Service},
+		{"DEVICE_UUID", deviceUUID},
+		{"DEVICE_TYPE", "generic-amd64"},
+		{"DEVICE_ARCH", "amd64"},
+		{"HOST_OS_VERSION", "balenaOS 6.1.0"},
+		{"APP_LOCK_PATH", "/tmp/balena/updates.lock"},
+		{"SUPERVISOR_API_KEY", c.key},
+		{"SUPERVISOR_PORT", port},
+		{"SUPERVISOR_HOST", host},
+		{"SUPERVISOR_ADDRESS", s.o.Address},
+	} {
+		env = append(env, "RESIN_"+each.name+"="+each.value, "BALENA_"+each.name+"="+each.value)
+	}
+	env = append(env, "RESIN_SERVICE_KILL_ME_PATH=/tmp/balena/handover-complete", "BALENA_SERVICE_HANDOVER_COMPLETE_PATH=/tmp/balena/handover-complete")
 	return append(env, c.release.Env...)
 }
 
 const (
 	appName = "simulated"
 	appUUID = "0123456789abcdef0123456789abcdef"
+
+	deviceName = "rig-device"
+	deviceUUID = "a7feb967fac7f559ccf2a006a36bcf5d"
 )
 
 func encode(body any) []byte {

@@ -31,8 +31,16 @@ func object(status int, body any) answer {
 	return answer{status, "application/json; charset=utf-8", encode(body)}
 }
 
-func failed(status int, message string) answer {
-	return object(status, map[string]string{"status": "failed", "message": message})
+// success is a body with one value, in the order of the real ones.
+func success(name, value string) answer {
+	return answer{http.StatusOK, "application/json; charset=utf-8", fmt.Appendf(nil, `{"status":"success",%q:%q}`, name, value)}
+}
+
+func failed(status int, message string) answer { return object(status, failure{"failed", message}) }
+
+type failure struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
 }
 
 // ServeHTTP answers as the Supervisor's API does.
@@ -96,8 +104,10 @@ func (s *Simulator) answer(ctx context.Context, r *http.Request) answer {
 		return text(http.StatusUnauthorized, "Unauthorized")
 	case r.Method != http.MethodGet:
 		return notFound(r)
+	case path == "/v2/device/name":
+		return success("deviceName", deviceName)
 	case path == "/v2/version":
-		return object(http.StatusOK, map[string]string{"status": "success", "version": s.o.Version.number})
+		return success("version", s.o.Version.number)
 	default:
 		return s.looked(ctx, r, path)
 	}
@@ -128,8 +138,7 @@ func (s *Simulator) looked(ctx context.Context, r *http.Request, path string) an
 	own := fmt.Sprint(s.o.AppID)
 	switch parts := strings.Split(strings.Trim(path, "/"), "/"); {
 	case path == "/v2/containerId":
-		status, body := s.containerIDBody(r.URL.Query().Get("serviceName"))
-		return object(status, body)
+		return s.containerID(r.URL.Query().Get("serviceName"))
 	case len(parts) == 4 && parts[0] == "v2" && parts[1] == "applications" && parts[3] == "state":
 		if _, err := strconv.Atoi(parts[2]); err != nil {
 			return failed(http.StatusBadRequest, "Invalid application ID: "+parts[2])
@@ -162,9 +171,12 @@ func (s *Simulator) allowed(r *http.Request) bool {
 	s.mu.Lock()
 	key := s.key
 	s.mu.Unlock()
-	if given := r.URL.Query().Get("apikey"); given != "" {
-		return given == key
+	given := r.URL.Query().Get("apikey")
+	if given == "" {
+		scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "ApiKey") {
+			given = text
+		}
 	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "ApiKey")) && given == key
+	return given != "" && (given == key || given == s.o.GlobalKey)
 }

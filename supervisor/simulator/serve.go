@@ -3,7 +3,7 @@ package simulator
 import (
 	"bytes"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -41,7 +41,7 @@ type door struct {
 }
 
 func (d *door) serve() {
-	d.server = &http.Server{Handler: d.s, ErrorLog: log.New(io.Discard, "", 0)}
+	d.server = &http.Server{Handler: d.s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	server, listener := d.server, d.listener
 	d.s.work.Go(func() { _ = server.Serve(listener) })
 }

@@ -22,6 +22,8 @@ type Options struct {
 	Service string
 	// APIKey is the service's first key; empty: a random one.
 	APIKey string
+	// GlobalKey is the Supervisor's own key, which the host uses; empty: none.
+	GlobalKey string
 	// Address is BALENA_SUPERVISOR_ADDRESS of the containers, as http://host:port.
 	Address string
 	// Seed decides every random time and id. The same seed does the same, as
@@ -287,12 +289,12 @@ func (s *Simulator) Settled() bool {
 
 // Wait returns when what a function says of the simulator is true, or ctx ends.
 // The function is asked again at each change.
-func (s *Simulator) Wait(ctx context.Context, true_ func() bool) error {
+func (s *Simulator) Wait(ctx context.Context, done func() bool) error {
 	for {
 		s.mu.Lock()
 		changed := s.changed
 		s.mu.Unlock()
-		if true_() {
+		if done() {
 			return nil
 		}
 		select {

@@ -34,5 +34,5 @@ func seeds() uint64 {
 	if testing.Short() {
 		return 1
 	}
-	return 5
+	return 3
 }

@@ -142,7 +142,7 @@ var recorded19 = timings{
 	rename: ms(3, 16), create: ms(14, 113), start: ms(232, 413), startHost: ms(69, 73),
 	stopNow: ms(10, 28), stopMarker: ms(24, 25), stopTimeout: ms(14, 88), signal: ms(4, 6), sigkill: ms(9, 14),
 	exited: ms(21, 36), cleanup: ms(93, 198), cleanupHost: ms(7, 7), remove: ms(10, 51), restart: ms(250, 335),
-	deleting: ms(180, 222), deleted: ms(90, 100), commitCleaned: ms(1080, 1110),
+	deleting: ms(180, 222), deleted: ms(90, 100), commitCleaned: ms(1000, 1050),
 	commit: ms(90, 1040), applied: ms(990, 1080), appliedSame: ms(110, 140),
 	commitRenamed: ms(200, 275), appliedRenamed: ms(190, 220),
 	boot: ms(570, 620), bootStop: ms(225, 240), before: ms(2, 12), after: ms(1, 12),

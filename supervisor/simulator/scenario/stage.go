@@ -169,9 +169,9 @@ func (s *Stage) load(on bool) {
 	}
 }
 
-func (s *Stage) note(format string, args ...any) {
+func (s *Stage) note(text string) {
 	if s.err == nil {
-		s.o.World.Note(fmt.Sprintf(format, args...))
+		s.o.World.Note(text)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"testing/synctest"
 	"time"
 
@@ -330,9 +331,13 @@ func playVirtually(s scenario.Scenario, v simulator.Version, seed uint64) scenar
 }
 
 var _ = Describe("The demo's scenarios, on virtual time", func() {
+	runs := uint64(3) // of each; what has chance in it differs
+	if testing.Short() {
+		runs = 1
+	}
 	for _, v := range simulator.Versions() {
 		for _, s := range scenario.All() {
-			for seed := range uint64(3) {
+			for seed := range runs {
 				It(fmt.Sprintf("%s on Supervisor %s, run %d", s.Name, v.Name, seed), func() {
 					virtually(s.Name, func() {
 						o := playVirtually(s, v, seed)

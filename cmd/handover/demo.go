@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -88,7 +89,8 @@ func runDemo(story scenario.Scenario, v simulator.Version, plain bool, environ [
 	if err != nil {
 		return fmt.Errorf("demo: find this program: %w", err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE, too: `handover demo | head` must clean up as well.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	printer := demo.Printer(demo.NewPlain(s.out))
 	if !plain && demo.Interactive(s.out, environ) {
@@ -96,8 +98,11 @@ func runDemo(story scenario.Scenario, v simulator.Version, plain bool, environ [
 	}
 	_, _ = fmt.Fprintf(s.out, "Supervisor %s (simulated), scenario %s: %s.\n\n", v.Name, story.Name, story.Summary)
 	err = demo.Run(ctx, demo.Options{Scenario: story, Version: v, Program: program, Printer: printer, Out: s.out})
+	if errors.Is(err, demo.ErrUnexpected) {
+		return fmt.Errorf("demo: expected was: %s; %w", story.Expected(), err)
+	}
 	if err != nil {
-		return fmt.Errorf("demo: not as expected (%s):\n%w", story.Expected(), err)
+		return err
 	}
 	_, _ = fmt.Fprintf(s.out, "As expected: %s.\n", story.Expected())
 	return nil

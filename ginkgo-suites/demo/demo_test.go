@@ -1,9 +1,11 @@
 package demo_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,6 +93,8 @@ var _ = Describe("handover demo", Ordered, func() {
 		asItIs     = "handover"
 		toldAtOnce = "drains at once when it is told"
 		anyYounger = "drains at once for any younger instance"
+		byClock    = "takes the later wall clock for the younger instance"
+		noAside    = "starts its service whoever else serves"
 	)
 	plays := []key{
 		{asItIs, "update", "19.0.5"},
@@ -98,6 +102,8 @@ var _ = Describe("handover demo", Ordered, func() {
 		{asItIs, "without", "19.0.5"},
 		{toldAtOnce, "update", "19.0.5"},
 		{anyYounger, "update", "14.13.9"},
+		{byClock, "clock-back", "19.0.5"},
+		{noAside, "old-restarts", "19.0.5"},
 		{asItIs, "crash-loop", "19.0.5"},
 		{asItIs, "device-stop", "19.0.5"},
 	}
@@ -122,6 +128,16 @@ var _ = Describe("handover demo", Ordered, func() {
 				"	switch {\n	case w.Self.Hurry:", "	switch {\n	case true:")),
 			anyYounger: build(dir, "younger", mutate("controller/decide_serving.go",
 				"if b != nil && b.both() && b.settled {", "if b != nil {")),
+			byClock: build(dir, "clock", mutate("controller/decide_age.go",
+				"	if r := relateStarts(", `	if p.StartMilli > w.Self.StartMilli {
+		return younger
+	}
+	if p.StartMilli != 0 {
+		return older
+	}
+	if r := relateStarts(`)),
+			noAside: build(dir, "aside", mutate("controller/decide_serving.go",
+				"	if b != nil && b.both() {\n		return w.stepAside(b)", "	if b != nil && false {\n		return w.stepAside(b)")),
 		}
 		for _, k := range plays {
 			if runs[k] == nil {
@@ -161,8 +177,9 @@ var _ = Describe("handover demo", Ordered, func() {
 		r := runs[key{asItIs, "update", "19.0.5"}]
 		r.wait(ctx)
 		Expect(r.out).To(MatchRegexp(`(?s)SIGTERM from the Supervisor, \d+ ms after B was started.*` +
-			`A +holding.*B +serving.*first signal.*A +draining: both signals.*A +has ended with exit status 0`))
-		Expect(r.out).To(MatchRegexp(`second signal: the Supervisor reports`))
+			`A +holding.*B +serving.*A +draining: both signals.*A +has ended with exit status 0`))
+		Expect(r.out).To(MatchRegexp(`(?s)A +signal: the Supervisor reports that a younger container is running.*A +draining`))
+		Expect(r.out).To(MatchRegexp(`(?s)A +signal: a younger instance announces that it serves.*A +draining`))
 		Expect(r.out).To(MatchRegexp(`(?m)^ A +\d+ +0$`), "how many requests A answered")
 		Expect(r.out).To(ContainSubstring("longest wait"))
 
@@ -181,6 +198,17 @@ var _ = Describe("handover demo", Ordered, func() {
 			Expect(r.took).To(BeNumerically("<", limit))
 			r.expectNothingLeft()
 		}
+	}, SpecTimeout(10*time.Minute))
+
+	It("fails with a Decide that goes by wall clocks, or starts a service that is not needed", func(ctx SpecContext) {
+		r := runs[key{byClock, "clock-back", "19.0.5"}]
+		r.wait(ctx)
+		Expect(r.code).To(Equal(1), r.out)
+		Expect(r.out).To(MatchRegexp(`B is (draining|released), but must take over`))
+		r = runs[key{noAside, "old-restarts", "19.0.5"}]
+		r.wait(ctx)
+		Expect(r.code).To(Equal(1), r.out)
+		Expect(r.out).To(MatchRegexp(`A is \w+, but must stay out of the way`))
 	}, SpecTimeout(10*time.Minute))
 
 	It("names its scenarios and versions", func() {
@@ -206,20 +234,40 @@ var _ = Describe("handover demo", Ordered, func() {
 		Entry("an argument", "takes no arguments", "update"),
 	)
 
-	It("ends when it is interrupted, and leaves nothing behind", func(ctx SpecContext) {
-		r := &run{dir: filepath.Join(dir, "interrupted")}
-		Expect(os.Mkdir(r.dir, 0o755)).To(Succeed())
+	DescribeTable("ends, and leaves nothing behind, when it", func(ctx SpecContext, end func(*exec.Cmd, *os.File)) {
+		var err error
+		r := &run{}
+		r.dir, err = os.MkdirTemp(dir, "ended")
+		Expect(err).NotTo(HaveOccurred())
 		cmd := demo(path, r.dir, "--plain")
-		var out bytes.Buffer
-		seen := &notice{out: &out, text: "serving: its service is ready", there: make(chan struct{})}
-		cmd.Stdout, cmd.Stderr = seen, seen
+		reader, writer, err := os.Pipe()
+		Expect(err).NotTo(HaveOccurred())
+		cmd.Stdout = writer
 		Expect(cmd.Start()).To(Succeed())
-		Eventually(ctx, seen.there).Should(BeClosed())
-		Expect(cmd.Process.Signal(syscall.SIGINT)).To(Succeed())
+		_ = writer.Close()
+		lines := bufio.NewScanner(reader)
+		for lines.Scan() && !strings.Contains(lines.Text(), "serving: its service is ready") {
+		}
+		end(cmd, reader)
+		go func() { _, _ = io.Copy(io.Discard, reader) }()
 		Expect(cmd.Wait()).To(HaveOccurred())
-		Expect(cmd.ProcessState.ExitCode()).To(Equal(1), out.String())
+		Expect(cmd.ProcessState.ExitCode()).To(Equal(1), cmd.ProcessState.String())
+		_ = reader.Close()
 		r.expectNothingLeft()
-	}, SpecTimeout(time.Minute))
+	},
+		Entry("is interrupted", SpecTimeout(time.Minute), func(cmd *exec.Cmd, _ *os.File) { Expect(cmd.Process.Signal(syscall.SIGINT)).To(Succeed()) }),
+		Entry("is told to stop", SpecTimeout(time.Minute), func(cmd *exec.Cmd, _ *os.File) { Expect(cmd.Process.Signal(syscall.SIGTERM)).To(Succeed()) }),
+		Entry("loses its terminal", SpecTimeout(time.Minute), func(cmd *exec.Cmd, _ *os.File) { Expect(cmd.Process.Signal(syscall.SIGHUP)).To(Succeed()) }),
+		Entry("loses its reader", SpecTimeout(time.Minute), func(_ *exec.Cmd, reader *os.File) { Expect(reader.Close()).To(Succeed()) }),
+	)
+
+	It("says what is missing before it begins", func() {
+		cmd := demo(path, filepath.Join(dir, "no such folder"), "--plain")
+		out, _ := cmd.CombinedOutput()
+		Expect(cmd.ProcessState.ExitCode()).To(Equal(1))
+		Expect(string(out)).To(ContainSubstring("set TMPDIR to a folder that can be written"))
+		Expect(string(out)).NotTo(ContainSubstring("expected"))
+	})
 
 	It("sends nothing to any network but loopback", func(ctx SpecContext) {
 		if os.Getuid() != 0 {
@@ -249,20 +297,3 @@ echo "sent $(cat /sys/class/net/other/statistics/tx_packets) packets"`
 		Expect(string(out)).To(ContainSubstring("sent 0 packets"))
 	}, SpecTimeout(time.Minute))
 })
-
-// notice waits for a text in an output.
-type notice struct {
-	out   *bytes.Buffer
-	text  string
-	there chan struct{}
-	seen  bool
-}
-
-func (n *notice) Write(p []byte) (int, error) {
-	n.out.Write(p)
-	if !n.seen && strings.Contains(n.out.String(), n.text) {
-		n.seen = true
-		close(n.there)
-	}
-	return len(p), nil
-}

@@ -163,11 +163,7 @@ func (s *Simulator) lockHeld(ctx context.Context) bool {
 func (s *Simulator) handOver(ctx context.Context, old *container, target Release) {
 	t := &s.o.Version.times
 	s.update(func() { s.handing = true })
-	defer func() {
-		if ctx.Err() == nil {
-			s.update(func() { s.handing = false })
-		}
-	}()
+	defer s.update(func() { s.handing = false })
 	// The engine accepts this, and the policy stays as it is.
 	old.tell(Event{Kind: EventUpdate})
 	if !s.sleep(ctx, s.pick(t.rename)) {

@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -175,6 +176,61 @@ var _ = Describe("The simulated Supervisor", func() {
 		}
 	})
 
+	It("goes on after a container that could not be started", func() {
+		virtually("start fails", func() {
+			s, _ := newSimulator("19.0.5", func(o *simulator.Options) { o.Runtime = failing{1002} })
+			defer s.Close()
+			s.SetTarget(release("B"))
+			time.Sleep(time.Minute)
+			s.SetTarget(release("C"))
+			time.Sleep(time.Minute)
+			Expect(s.Settled()).To(BeTrue())
+			Expect(s.Containers()).To(HaveLen(1))
+			Expect(s.Containers()[0].Release.ID).To(BeEquivalentTo(1003))
+		})
+	})
+
+	It("stays down if it is ended again while it starts", func() {
+		virtually("down again", func() {
+			s, events := newSimulator("19.0.5")
+			defer s.Close()
+			s.Up() // is up already
+			s.Down()
+			s.Up()
+			time.Sleep(100 * time.Millisecond)
+			s.Down()
+			s.SetTarget(release("B"))
+			time.Sleep(time.Minute)
+			for _, e := range events.all() {
+				Expect(e.Kind).NotTo(Or(Equal(simulator.EventUp), Equal(simulator.EventCreate)))
+			}
+			s.Up()
+			time.Sleep(time.Minute)
+			Expect(s.Containers()[0].Release.ID).To(BeEquivalentTo(1002))
+		})
+	})
+
+	It("does not lock itself out when it is killed while nothing happens", func() {
+		virtually("idle crash", func() {
+			s, _ := newSimulator("14.13.9")
+			defer s.Close()
+			s.SetTarget(release("B"))
+			Expect(s.Wait(context.Background(), func() bool { return len(s.Containers()) == 2 && s.Containers()[1].Starts > 0 })).To(Succeed())
+			s.Down()
+			s.Up()
+			time.Sleep(time.Minute)
+			Expect(s.Containers()).To(HaveLen(1))
+			s.Crash()
+			s.Up()
+			c := release("C")
+			c.HandoverTimeout = time.Second
+			s.SetTarget(c)
+			time.Sleep(time.Minute)
+			Expect(s.Containers()).To(HaveLen(1))
+			Expect(s.Containers()[0].Release.ID).To(BeEquivalentTo(1003))
+		})
+	})
+
 	It("stops the old container first with another strategy than hand-over", func() {
 		virtually("kill first", func() {
 			s, events := newSimulator("19.0.5")
@@ -255,3 +311,13 @@ var _ = Describe("The simulated Supervisor", func() {
 		}
 	})
 })
+
+// failing is a runtime that cannot start containers of one release.
+type failing struct{ release int64 }
+
+func (f failing) Start(c simulator.Container) (simulator.Process, error) {
+	if c.Release.ID == f.release {
+		return nil, errors.New("exec format error")
+	}
+	return simulator.Scripted(func(simulator.Container) simulator.Script { return simulator.Script{} }).Start(c)
+}

@@ -12,7 +12,7 @@
 // version ([Version.Recorded] tells).
 //
 // What it does not do: several services, apps or networks, volumes, downloads
-// that fail, delta updates, health checks (the engine reports no health to the
+// and starts that fail (a container that cannot be started stays "Installed"), delta updates, health checks (the engine reports no health to the
 // Supervisor), pausing, and the API's commands. A container has no file system
 // and no namespaces of its own.
 package simulator

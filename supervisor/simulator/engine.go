@@ -107,6 +107,7 @@ func (c *container) launch() error {
 	s.mu.Unlock()
 	p, err := s.o.Runtime.Start(public)
 	if err != nil {
+		s.update(func() { c.starts-- }) // it never ran
 		return err
 	}
 	s.update(func() { c.process, c.state = p, stateRunning })

@@ -46,10 +46,11 @@ func (d *door) serve() {
 	d.s.work.Go(func() { _ = server.Serve(listener) })
 }
 
-// set opens or closes the address.
-func (d *door) set(open bool) {
+// set opens or closes the address, as the API takes connections or not.
+func (d *door) set() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	open := !d.s.refused() // with the lock held: who looks last decides
 	switch {
 	case !open && d.listener != nil:
 		_ = d.server.Close()
@@ -66,14 +67,13 @@ func (d *door) set(open bool) {
 	}
 }
 
-// reopen opens or closes the addresses, as the API takes connections or not.
+// reopen opens or closes the addresses.
 func (s *Simulator) reopen() {
-	refused := s.refused()
 	s.mu.Lock()
 	doors := slices.Clone(s.doors)
 	s.mu.Unlock()
 	for _, d := range doors {
-		d.set(!refused)
+		d.set()
 	}
 }
 

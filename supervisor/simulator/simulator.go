@@ -67,7 +67,8 @@ type Simulator struct {
 	locked     bool // by the service
 	handing    bool // a hand-over is under way
 	lockedOut  bool // by a lock that a killed Supervisor left
-	down       int  // reasons for which the API does not answer
+	down       int  // how often the Supervisor was ended and did not start again
+	ups        int  // how many starts are under way
 	faults     []*Fault
 	stale      map[string]answer
 
@@ -186,7 +187,7 @@ func (s *Simulator) Lock(held bool) {
 // version with update locks leaves its own, and locks itself out: both
 // containers run on.
 func (s *Simulator) Crash() {
-	s.update(func() { s.lockedOut = s.o.Version.locks && s.handing })
+	s.update(func() { s.lockedOut = s.lockedOut || s.o.Version.locks && s.handing })
 	s.Down()
 }
 
@@ -204,8 +205,18 @@ func (s *Simulator) Down() {
 	s.tell(Event{Kind: EventDown})
 }
 
-// Up starts a Supervisor that is down. Its API answers 0.6 s later.
+// Up starts a Supervisor that is down. Its API answers 0.6 s later. There is one
+// Up for each [Simulator.Down] or [Simulator.Crash]; more do nothing.
 func (s *Simulator) Up() {
+	s.mu.Lock()
+	needed := s.ups < s.down
+	if needed {
+		s.ups++
+	}
+	s.mu.Unlock()
+	if !needed {
+		return
+	}
 	boot := s.pick(s.o.Version.times.boot)
 	s.work.Go(func() {
 		if !s.sleep(s.life, boot) {
@@ -213,7 +224,12 @@ func (s *Simulator) Up() {
 		}
 		s.mu.Lock()
 		s.down--
+		s.ups--
+		up := s.down == 0
 		s.mu.Unlock()
+		if !up {
+			return // it has ended again meanwhile
+		}
 		s.reopen()
 		s.tell(Event{Kind: EventUp})
 		s.startLoop(s.pick(s.o.Version.times.bootStop))

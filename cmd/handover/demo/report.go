@@ -43,7 +43,9 @@ func DrawSummary(w io.Writer, s *Summary, began time.Time, style Style) {
 		}
 		row(" longest wait beyond a request's own work: %s (%s, at %s%s)",
 			brief(s.Longest.Took), or(s.Longest.Backend, "nobody"), at(s.Longest.Start), outcome)
-		row(" longest time without an answer to anybody: %s (at %s)", brief(s.Gap.Length()), at(s.Gap.Start))
+		if len(s.Outages) == 0 {
+			row(" longest time without an answer to anybody: %s (at %s)", brief(s.Gap.Length()), at(s.Gap.Start))
+		}
 	}
 	shown := 0
 	for _, o := range s.Outages {

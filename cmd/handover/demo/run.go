@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // playAtMost bounds a scenario, so that with the time before and after it the
 // demo ends within 20 s.
-const playAtMost = 18 * time.Second
+const playAtMost = 17500 * time.Millisecond
 
 // Options are what a run of the demo needs.
 type Options struct {
@@ -28,11 +29,17 @@ type Options struct {
 	Out     io.Writer
 }
 
+// ErrUnexpected says that the scenario was played, and did not go as it says.
+var ErrUnexpected = errors.New("not as expected")
+
 // Run plays a scenario: real processes and requests, multicast on loopback. It
 // prints what happens while it happens, then the timeline, the counts and
 // whether all went as the scenario says. The error says what did not; nil if
-// all did. Whatever happens, nothing is left behind.
+// all did. Nothing is left behind, unless this process is killed with SIGKILL.
 func Run(ctx context.Context, o Options) (err error) {
+	if lo, err := net.InterfaceByName("lo"); err != nil || lo.Flags&net.FlagUp == 0 {
+		return errors.New("demo: the loopback interface lo is not up; try: ip link set lo up")
+	}
 	dir, err := makeFolder()
 	if err != nil {
 		return err
@@ -51,7 +58,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	wrong := o.Scenario.Check(outcome)
 	w.report(wrong)
 	if len(wrong) > 0 {
-		return errors.Join(wrong...)
+		return fmt.Errorf("%w:\n%w", ErrUnexpected, errors.Join(wrong...))
 	}
 	return nil
 }
@@ -90,7 +97,8 @@ func (w *world) play(ctx context.Context) scenario.Outcome {
 		<-done
 	}()
 	outcome := w.stage.Play(ctx)
-	// What is in flight belongs to the result.
+	// What is in flight belongs to the result. The front gives up on a request
+	// that takes too long.
 	w.Load(false)
 	w.load.Wait()
 	return outcome

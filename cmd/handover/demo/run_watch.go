@@ -116,12 +116,15 @@ func (v *viewer) conditions(s *controller.Status, at time.Duration) {
 		if c.Status == before {
 			continue
 		}
+		if s.Phase != PhaseServing && s.Phase != PhaseHolding {
+			continue // after its decision it only looks once more
+		}
 		e := Event{At: at, Lane: v.name}
 		switch {
 		case c.Type == controller.YoungerAnnounced && c.Status == controller.True:
-			e.Mark, e.Text = MarkSignalAnnounced, "first signal: a younger instance announces that it serves"
+			e.Mark, e.Text = MarkSignalAnnounced, "signal: a younger instance announces that it serves"
 		case c.Type == controller.YoungerRunning && c.Status == controller.True:
-			e.Mark, e.Text = MarkSignalRunning, "second signal: the Supervisor reports that its container is running"
+			e.Mark, e.Text = MarkSignalRunning, "signal: the Supervisor reports that a younger container is running"
 		default:
 			continue
 		}

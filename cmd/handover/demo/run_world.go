@@ -26,6 +26,9 @@ import (
 // more than the front takes to see that a backend has changed.
 const proxyTime = 500 * time.Millisecond
 
+// requestAtMost bounds a request; a long one takes 1.5 s.
+const requestAtMost = 3 * time.Second
+
 // world is where the demo plays: the containers' processes, the front, the
 // load, and what is known of them.
 type world struct {
@@ -65,7 +68,7 @@ func newWorld(o Options, dir string) (*world, error) {
 	w.life, w.end = context.WithCancel(context.Background())
 	w.processes.Command, w.processes.Env, w.processes.Output, w.processes.Prepare = w.command, w.environ, w.output, w.prepare
 	var err error
-	if w.front, err = NewFront(FrontOptions{OnReady: w.onReady}); err != nil {
+	if w.front, err = NewFront(FrontOptions{OnReady: w.onReady, Timeout: requestAtMost}); err != nil {
 		return nil, err
 	}
 	w.stage, err = scenario.Open(scenario.Options{

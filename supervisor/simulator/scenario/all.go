@@ -52,7 +52,7 @@ func All() []Scenario {
 		{
 			Name:    "same-release",
 			Summary: "a variable is changed: a container of the same release takes the place of the old one",
-			Lesson:  "Which one is younger is seen from their starts, not from release ids.",
+			Lesson:  "Release, commit and image are the same: nothing is decided by them.",
 			Takes:   9 * time.Second,
 			play: func(s *Stage) {
 				changed := newRelease("A")
@@ -68,7 +68,7 @@ func All() []Scenario {
 		{
 			Name:    "rollback",
 			Summary: "the device is pinned back from release B to the older release A",
-			Lesson:  "The container of the older release is the younger container: it takes over.",
+			Lesson:  "An older release can be the successor: release ids decide nothing.",
 			Takes:   9 * time.Second,
 			play: func(s *Stage) {
 				s.begin(newRelease("B"))
@@ -83,13 +83,13 @@ func All() []Scenario {
 			Name:    "revert",
 			Summary: "the target goes back to release A while B takes over",
 			Lesson:  "Two hand-overs, one after the other, and always one that served.",
-			Takes:   15 * time.Second,
+			Takes:   14 * time.Second,
 			play: func(s *Stage) {
-				s.begin(newRelease("A"))
-				s.deploy(newRelease("B"))
+				s.begin(quick("A"))
+				s.deploy(quick("B"))
 				s.untilStarted("B", 1)
 				s.pause(500 * time.Millisecond)
-				s.deploy(newRelease("A"))
+				s.deploy(quick("A"))
 				s.untilServing("A2")
 				s.untilGone("B")
 				s.pause(time.Second)
@@ -100,13 +100,13 @@ func All() []Scenario {
 			Name:    "twice",
 			Summary: "release C is deployed while B takes over from A",
 			Lesson:  "Two hand-overs, one after the other, and always one that served.",
-			Takes:   15 * time.Second,
+			Takes:   14 * time.Second,
 			play: func(s *Stage) {
-				s.begin(newRelease("A"))
-				s.deploy(newRelease("B"))
+				s.begin(quick("A"))
+				s.deploy(quick("B"))
 				s.untilStarted("B", 1)
 				s.pause(500 * time.Millisecond)
-				s.deploy(newRelease("C"))
+				s.deploy(quick("C"))
 				s.untilServing("C")
 				s.untilGone("A")
 				s.untilGone("B")
@@ -167,7 +167,7 @@ func All() []Scenario {
 				s.note("the process of container A is killed")
 				s.crash("A")
 				s.untilStarted("A", 2)
-				s.untilPhase("A", "released")
+				s.untilAside("A")
 				s.untilGone("A")
 				s.pause(500 * time.Millisecond)
 			},
@@ -177,13 +177,16 @@ func All() []Scenario {
 			Name:       "clock-back",
 			Summary:    "the device's clock is an hour ahead when A starts, and set right before B does",
 			Lesson:     "By the wall clock, B is an hour older than A. The kernel's clock knows better.",
-			Takes:      9 * time.Second,
+			Takes:      11 * time.Second,
 			clockAhead: time.Hour,
+			beforeStop: 4 * time.Second, // so that A, which nobody tells, must see that B is younger
 			play: func(s *Stage) {
 				s.begin(newRelease("A"))
 				s.note("the device's clock is set back by an hour")
-				s.deploy(newRelease("B"))
-				s.untilServing("B")
+				b := newRelease("B")
+				b.HandoverTimeout = 5 * time.Second
+				s.deploy(b)
+				s.untilStepsDown("A", "B")
 				s.untilGone("A")
 				s.pause(time.Second)
 			},

@@ -158,6 +158,13 @@ func newRelease(letter string) release {
 	}
 }
 
+// quick is a release for a scenario with two hand-overs.
+func quick(letter string) release {
+	r := newRelease(letter)
+	r.ReadyAfter = time.Second
+	return r
+}
+
 // patient is a release with a long time for a hand-over, as the README advises.
 func patient(letter string) release {
 	r := newRelease(letter)

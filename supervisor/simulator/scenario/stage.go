@@ -207,6 +207,29 @@ func (s *Stage) untilPhase(name, phase string) {
 	s.until(name+" is "+phase, func() bool { return s.o.World.Phase(name) == phase })
 }
 
+// untilAside waits until an instance is released that has not run its service.
+func (s *Stage) untilAside(name string) {
+	s.until(name+" is released", func() bool {
+		phase := s.o.World.Phase(name)
+		if phase == "serving" || phase == "holding" || phase == "draining" {
+			s.err = fmt.Errorf("scenario: %s is %s, but must stay out of the way", name, phase)
+		}
+		return phase == "released"
+	})
+}
+
+// untilStepsDown waits until an instance steps down for another one, and not the
+// other way round.
+func (s *Stage) untilStepsDown(name, other string) {
+	down := func(phase string) bool { return phase == "draining" || phase == "released" }
+	s.until(name+" steps down", func() bool {
+		if phase := s.o.World.Phase(other); down(phase) {
+			s.err = fmt.Errorf("scenario: %s is %s, but must take over", other, phase)
+		}
+		return down(s.o.World.Phase(name))
+	})
+}
+
 func (s *Stage) untilGone(name string) {
 	s.until("container "+name+" is removed", func() bool { return s.container(name) == nil })
 }

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -116,6 +117,9 @@ var _ = Describe("handover demo", Ordered, func() {
 	}
 
 	BeforeAll(func() {
+		if testing.Short() {
+			Skip("these demos take a minute; run this suite without -short")
+		}
 		dependOnSources()
 		var err error
 		dir, err = os.MkdirTemp("", "handover-demo-suite")

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"time"
 
 	"github.com/handover-controller/handover/peer"
@@ -131,14 +132,26 @@ func (w *world) base(phase peer.Phase, wish WorkloadWish) Decision {
 	return Decision{Phase: phase, Workload: wish, Eager: w.Self.Told() || w.olderWaits()}
 }
 
-// olderWaits reports whether an older peer has not begun to drain.
+// olderWaits reports whether an older instance may wait for this one: it has
+// not begun to drain, or was not heard yet, but is listed. Whether it was heard
+// just now does not matter: where datagrams get lost, it is heard seldom, and
+// needs to hear all the more.
 func (w *world) olderWaits() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Ended() || p.Phase >= peer.PhaseDraining || !w.live(p) || w.relate(p) != older {
+		if !p.Ended() && p.Phase < peer.PhaseDraining && w.relate(p) == older {
+			return true
+		}
+	}
+	own := w.own()
+	for i := range w.Supervisor.Containers {
+		c := &w.Supervisor.Containers[i]
+		if own == nil || !c.CreatedAt.Before(own.CreatedAt) || w.spoke(c.Short()) {
 			continue
 		}
-		return true
+		if c.Status.MayServe() || strings.EqualFold(string(c.Status), "Stopping") {
+			return true
+		}
 	}
 	return false
 }

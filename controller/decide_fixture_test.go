@@ -126,6 +126,10 @@ func settles(d time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) { s.Policy.Settle = d }
 }
 
+func inContainer(letter string) func(*peer.Peer) {
+	return func(o *peer.Peer) { o.Container = short(letter) }
+}
+
 func phase(p peer.Phase) func(*peer.Peer) { return func(o *peer.Peer) { o.Phase = p } }
 
 func heard(before time.Duration) func(*peer.Peer) {

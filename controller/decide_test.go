@@ -8,6 +8,7 @@ import (
 
 	. "github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
 )
 
 var (
@@ -298,6 +299,18 @@ var _ = Describe("Decide", func() {
 		Expect(Decide(with(serving(), older(peer.PhaseHolding))).Eager).To(BeTrue())
 		Expect(Decide(with(serving(), older(peer.PhaseDraining))).Eager).To(BeFalse())
 		Expect(Decide(with(serving(), hears(youngerPeer()))).Eager).To(BeFalse())
+
+		By("not having heard it just now, or at all, but seeing it listed")
+		Expect(Decide(with(serving(), hears(youngerPeer(), firstStart(thisBoot, 1), heard(30*time.Second)))).Eager).To(BeTrue())
+		younger := func(s *Snapshot) { s.Self.Container = short("b") }
+		for status, waits := range map[string]bool{
+			"Running": true, "Stopping": true, "Starting": true, "exited": false, "Installed": false,
+		} {
+			Expect(Decide(with(serving(), younger, answers(otherListed("Running"), ownListed(supervisor.Status(status))))).Eager).To(Equal(waits), "%s", status)
+		}
+		Expect(Decide(with(serving(), answers(otherListed("Running"), ownListed("Running")))).Eager).To(BeFalse(), "it is younger")
+		Expect(Decide(with(serving(), younger, answers(otherListed("Running"), ownListed("Running")),
+			hears(youngerPeer(), inContainer("a"), firstStart(thisBoot, 1), phase(peer.PhaseReleased)))).Eager).To(BeFalse(), "it has released")
 	})
 
 	It("acknowledges a holding peer as long as it intends to serve", func() {

@@ -76,6 +76,22 @@ var _ = Describe("Two nodes", func() {
 		})
 	})
 
+	It("hear with news of one that was told to stop and was silent for a while", func() {
+		pair(func(network *peertest.Network, a, b *member) {
+			a.Say(peer.Statement{Phase: peer.PhaseHolding, Told: true, Eager: true})
+			rest(time.Second)
+			b.woken()
+			rest(20 * time.Second)
+			Expect(b.woken()).To(BeFalse(), "it is heard all the time")
+			network.Set(peertest.Options{Loss: 1})
+			rest(5 * time.Second)
+			Expect(b.woken()).To(BeFalse())
+			network.Set(peertest.Options{})
+			rest(300 * time.Millisecond)
+			Expect(b.woken()).To(BeTrue())
+		})
+	})
+
 	It("do not wake anybody by mere repeats", func() {
 		pair(func(_ *peertest.Network, a, b *member) {
 			a.Say(peer.Statement{Phase: peer.PhaseServing, Eager: true})

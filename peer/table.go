@@ -114,6 +114,11 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 	return v
 }
 
+// silence is after how long it is news that a peer is heard again which was told
+// to stop. It speaks all the time, waiting to be acknowledged; who took it for
+// silent meanwhile must look once more.
+const silence = 3 * time.Second
+
 // add makes an empty entry. There is room.
 func (t *table) add(id InstanceID, at time.Time) *entry {
 	e := &entry{peer: Peer{Instance: id, FirstHeard: at, LastHeard: at}}
@@ -157,7 +162,7 @@ func (t *table) update(e *entry, a *Announcement, container ContainerID, at time
 	t.expires(e)
 	return p.Phase != before.Phase || p.Told != before.Told || p.Gone != before.Gone || p.Dead != before.Dead ||
 		p.Container != before.Container || p.FirstStart != before.FirstStart || p.Release != before.Release ||
-		!slices.Equal(p.Acks, before.Acks)
+		!slices.Equal(p.Acks, before.Acks) || p.Told && at.Sub(before.LastHeard) >= silence
 }
 
 // acceptLegacy takes in nine bytes. They have no sequence number: every one

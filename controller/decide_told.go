@@ -152,7 +152,8 @@ func (w *world) maySucceed(p *peer.Peer) bool {
 	if !w.listCounts() {
 		// Nobody but the peer itself can tell. What it said before the signal
 		// counts for as long as it may still answer.
-		return !p.LastHeard.Before(w.Self.ToldAt) || !w.reached(w.Self.ToldAt.Add(w.Policy.Discovery))
+		// A way that vouches for it answers in its place.
+		return !p.LastHeard.Before(w.Self.ToldAt) || w.vouched(p) || !w.reached(w.Self.ToldAt.Add(w.Policy.Discovery))
 	}
 	if p.Legacy {
 		return w.match(p, 0) != nil || w.own() == nil && !p.LastHeard.Before(w.Self.ToldAt)

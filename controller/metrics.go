@@ -94,6 +94,15 @@ func (c *Controller) announcements(number func(string, func() float64)) {
 				return float64(now.Dropped(reason))
 			})
 		}
+		if way.Kernel == nil {
+			continue
+		}
+		number(fmt.Sprintf(`handover_announcements_filter{way=%q}`, way.Name), func() float64 { return one(of().Kernel.Filter) })
+		if way.Kernel.DropsKnown {
+			number(fmt.Sprintf(`handover_announcements_kernel_drops_total{way=%q}`, way.Name), func() float64 {
+				return float64(of().Kernel.Drops)
+			})
+		}
 	}
 }
 

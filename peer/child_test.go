@@ -39,6 +39,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if text := os.Getenv(floodVariable); text != "" {
+		if err := beFloodTarget(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
@@ -46,6 +53,7 @@ func TestMain(m *testing.M) {
 type childConfig struct {
 	Mode      peer.Mode
 	Interface string
+	Filter    *peer.Filter
 }
 
 func beChild(text string) error {
@@ -54,7 +62,7 @@ func beChild(text string) error {
 		return err
 	}
 	m, err := peer.OpenMulticast(peer.MulticastConfig{
-		Mode: cfg.Mode, Interface: cfg.Interface, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Mode: cfg.Mode, Interface: cfg.Interface, Filter: cfg.Filter, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return err

@@ -89,6 +89,11 @@ func (c *Config) complete() error {
 			return fmt.Errorf("two ways are named %q", w.Name())
 		}
 		names[w.Name()] = true
+		if m, ok := w.(*Multicast); ok && m.cfg.Filter != nil {
+			if err := m.cfg.Filter.covers(c.Domain, c.Legacy && len(c.Secrets) == 0); err != nil {
+				return fmt.Errorf("the way %q would hear no peers: %w", w.Name(), err)
+			}
+		}
 	}
 	if short, err := ShortContainerID(string(c.Self.Container)); c.Self.Container != "" && err != nil {
 		return err

@@ -8,7 +8,8 @@
 //   - No datagram, whatever its length, content or number, crashes a node,
 //     makes it take more memory than the table's fixed size, send more than
 //     about twenty answers per second, or read more than two thousand
-//     datagrams per second and way. What is dropped is counted by reason.
+//     datagrams per second and way. What is dropped is counted, by reason if it
+//     got as far as this process.
 //   - What it sends never crashes handover-lib peers: the version byte is 0x01
 //     and there are at least nine bytes. They act on it only while this
 //     instance is serving or prepared.
@@ -19,7 +20,10 @@
 //     it, and neither clock of a peer's enters it.
 //   - A container has at most one record, that of its latest process; late or
 //     replayed datagrams of the ones before do not bring them back.
-//   - An idle node wakes up once per announce interval.
+//   - An idle node wakes up once per announce interval. With a folder, whose
+//     files are written then, also when a peer writes its own.
+//   - In a folder, a peer's death is seen when its process ends, and never while
+//     it lives; a file system that is slow or full holds up no other way.
 //   - After Close there are no goroutines and no open files.
 //
 // # What it does not
@@ -30,6 +34,9 @@
 //     datagrams of handover-lib can always be forged and replayed.
 //   - Delivery. Datagrams get lost; under a flood most of them. Peers shows
 //     what was heard, and when; silence proves nothing.
+//   - Who can write to the folder can pretend a life, and a death to those who
+//     did not see the life. A peer that is frozen counts as fresh for up to one
+//     and a half announce intervals.
 //   - Statements made in quick succession: only the last may ever be said.
 //   - Who is younger, and what follows from it: that is the controller's.
 //

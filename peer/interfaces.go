@@ -26,6 +26,7 @@ type system struct {
 	interfaces func() ([]net.Interface, error)
 	addresses  func(*net.Interface) ([]netip.Addr, error)
 	subscribe  func() (*subscription, error)
+	attach     func(f Filter, fd int) error // nil: Filter.attach
 }
 
 // realSystem asks by netlink, and by ioctl where netlink is forbidden.

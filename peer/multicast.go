@@ -52,6 +52,8 @@ type MulticastConfig struct {
 	Mode       Mode
 	// Interface is the interface of ModeHost.
 	Interface string
+	// Filter is what the kernel lets pass; nil: everything.
+	Filter *Filter
 	// Logger may be nil: nothing is logged.
 	Logger *slog.Logger
 
@@ -76,6 +78,9 @@ type Multicast struct {
 	problem  string         // last problem with the interfaces
 	polling  bool
 
+	kernel      KernelStats
+	kernelDrops uint32 // the kernel's counter when it was last read
+
 	oob [128]byte // of Receive
 
 	closeOnce sync.Once
@@ -91,7 +96,8 @@ func OpenMulticast(cfg MulticastConfig) (*Multicast, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("peer: open multicast: %w", err)
 	}
-	conn, err := listen(cfg.Port, groupOptions())
+	var kernel KernelStats
+	conn, err := listen(cfg.Port, cfg.socketOptions(&kernel.Filter))
 	if err != nil {
 		return nil, fmt.Errorf("peer: open multicast: %w", err)
 	}
@@ -103,6 +109,7 @@ func OpenMulticast(cfg MulticastConfig) (*Multicast, error) {
 		group:    net.UDPAddr{IP: cfg.Group.AsSlice(), Port: cfg.Port},
 		status:   net.UDPAddr{IP: cfg.Group.AsSlice(), Port: cfg.StatusPort},
 		failures: make(map[int]string),
+		kernel:   kernel,
 		closing:  make(chan struct{}),
 	}
 	m.used.Store(&[]link{})
@@ -124,6 +131,24 @@ func OpenMulticast(cfg MulticastConfig) (*Multicast, error) {
 	return m, nil
 }
 
+// socketOptions are the group's and the filter, if there is one; attached tells
+// whether the kernel took it. If not, this process drops itself what the kernel
+// would have dropped: no reason to do without the way.
+func (c *MulticastConfig) socketOptions(attached *bool) []sockopt {
+	options := groupOptions()
+	if c.Filter == nil {
+		return options
+	}
+	return append(options, sockopt{"SO_ATTACH_FILTER", func(fd int) error {
+		err := c.system.attach(*c.Filter, fd)
+		if *attached = err == nil; err != nil {
+			c.Logger.Info("the kernel takes no packet filter, so foreign datagrams wake this process and are dropped here",
+				"error", err)
+		}
+		return nil
+	}})
+}
+
 func (c *MulticastConfig) complete() error {
 	if !c.Group.IsValid() {
 		c.Group = DefaultGroup()
@@ -142,6 +167,9 @@ func (c *MulticastConfig) complete() error {
 	}
 	if c.system.interfaces == nil {
 		c.system = realSystem()
+	}
+	if c.system.attach == nil {
+		c.system.attach = Filter.attach
 	}
 	c.Group = c.Group.Unmap()
 	switch {

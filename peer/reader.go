@@ -27,10 +27,9 @@ type reader struct {
 	from Way
 	keys *Keyring // its own: a Keyring is not for several goroutines
 
-	windowStart time.Time
-	inWindow    int
-	lastError   string
-	backoff     time.Duration
+	pacer     pacer
+	lastError string
+	backoff   time.Duration
 }
 
 func newReader(n *Node, way int, from Way) *reader {
@@ -104,15 +103,31 @@ func (r *reader) examine(a *Announcement, received Received, buf []byte) DropRea
 
 // pace waits if too much was read of late. It returns false if the node ends.
 func (r *reader) pace(now time.Time) bool {
-	if now.Sub(r.windowStart) >= paceWindow {
-		r.windowStart, r.inWindow = now, 0
-	}
-	r.inWindow++
-	if r.inWindow < paceCount {
+	pause := r.pacer.take(1, now)
+	if pause <= 0 {
 		return true
 	}
 	r.node.counters.ways[r.way].throttled.Add(1)
-	return r.sleep(paceWindow - now.Sub(r.windowStart))
+	return r.sleep(pause)
+}
+
+// pacer counts what is done in a window of time.
+type pacer struct {
+	windowStart time.Time
+	inWindow    int
+}
+
+// take counts n more, and returns how long to wait for the next window if that
+// is enough for this one.
+func (p *pacer) take(n int, now time.Time) time.Duration {
+	if now.Sub(p.windowStart) >= paceWindow {
+		p.windowStart, p.inWindow = now, 0
+	}
+	p.inWindow += n
+	if p.inWindow < paceCount {
+		return 0
+	}
+	return paceWindow - now.Sub(p.windowStart)
 }
 
 // failed logs an error of the way once, and waits. It returns false if the
@@ -126,13 +141,19 @@ func (r *reader) failed(err error) bool {
 	return r.sleep(r.backoff)
 }
 
-func (r *reader) sleep(d time.Duration) bool {
+func (r *reader) sleep(d time.Duration) bool { return sleep(d, r.node.quit) }
+
+// sleep waits, and returns false if the channel was closed meanwhile.
+func sleep(d time.Duration, quit <-chan struct{}) bool {
+	if d <= 0 {
+		return true
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-r.node.quit:
+	case <-quit:
 		return false
 	}
 }

@@ -22,9 +22,9 @@ func intOption(name string, option, value int) sockopt {
 }
 
 // groupOptions are what a socket of the group needs, all set before bind, so
-// that there is no moment in which it hears more than it should. A classic BPF
-// filter on the domain (SO_ATTACH_FILTER) has its place here, as one option
-// more: attached before bind, no unfiltered datagram is ever queued.
+// that there is no moment in which it hears more than it should. The filter is
+// one option more, if there is one (MulticastConfig.socketOptions): attached
+// before bind, no unfiltered datagram is ever queued.
 func groupOptions() []sockopt {
 	return []sockopt{
 		// handover-lib shares the port by SO_REUSEADDR; where one socket adds

@@ -24,6 +24,8 @@ type WayStats struct {
 	Received uint64
 	// Throttled counts how often reading was paused because of a flood.
 	Throttled uint64
+	// Kernel is what the kernel does for the way; nil for one without a socket.
+	Kernel *KernelStats
 
 	dropped [dropReasons]uint64
 }
@@ -55,11 +57,16 @@ func (s Stats) Way(name string) WayStats {
 	return WayStats{Name: name}
 }
 
-// Stats returns the counters as they are now. It is cheap.
+// Stats returns the counters as they are now. It is cheap: one system call for
+// each way that has a socket.
 func (n *Node) Stats() Stats {
 	s := Stats{Ways: make([]WayStats, len(n.counters.ways)), WakeUps: n.counters.wakeUps.Load()}
 	for i := range n.counters.ways {
 		s.Ways[i] = n.counters.ways[i].copy()
+		if way, ok := n.cfg.Ways[i].(KernelCounter); ok {
+			kernel := way.Kernel()
+			s.Ways[i].Kernel = &kernel
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

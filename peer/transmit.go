@@ -46,7 +46,9 @@ func (n *Node) announce(s Statement, repeat bool) {
 	}
 	n.buf = buf
 	for i, w := range n.cfg.Ways {
-		n.counters.sent(i, w.Send(buf, repeat))
+		if err := w.Send(buf, repeat); !errors.Is(err, ErrSkipped) {
+			n.counters.sent(i, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -18,8 +19,8 @@ type Way interface {
 	// be reached; the caller counts that and goes on.
 	//
 	// A repeat says nothing new: it is against loss, or answers somebody. A way
-	// that loses nothing, as a folder, may skip it. What is not a repeat comes
-	// at every change and once every announce interval.
+	// that loses nothing, as a folder, may skip it, and returns ErrSkipped. What
+	// is not a repeat comes at every change and once every announce interval.
 	Send(datagram []byte, repeat bool) error
 	// Receive blocks for the next datagram or event. It fails with
 	// net.ErrClosed after Close; any other error is transient.
@@ -27,6 +28,10 @@ type Way interface {
 	// Close ends Receive and frees everything. Further calls do nothing.
 	Close() error
 }
+
+// ErrSkipped is what Send returns for a repeat that the way had no use for. It
+// is no failure, and the datagram is not counted.
+var ErrSkipped = errors.New("peer: send datagram: skipped, it says nothing new")
 
 // Received is one datagram, in the buffer given to Receive, or one event.
 type Received struct {

@@ -64,25 +64,39 @@ func newMarker(cfg *config.Config, log *slog.Logger) *supervisor.Marker {
 	return m
 }
 
+// newNode returns the node with its ways: the network and, unless it is off,
+// the shared folder.
 func newNode(cfg *config.Config, self *peer.Self, log *slog.Logger) (*peer.Node, error) {
-	way, err := peer.OpenMulticast(peer.MulticastConfig{
-		Group: cfg.Network.Group, Port: cfg.Network.Port, StatusPort: cfg.Announce.StatusPort,
-		Mode: peer.Mode(cfg.Network.Mode), Interface: cfg.Network.Interface, Logger: log,
-	})
-	if err != nil {
-		return nil, err
-	}
+	domain := peer.NewDomain(self.BootID, cfg.Service.AppID, cfg.Service.Name)
 	secrets := make([][]byte, 0, len(cfg.Announce.Secrets))
 	for _, s := range cfg.Announce.Secrets {
 		secrets = append(secrets, []byte(s.Reveal()))
 	}
+	multicast, err := peer.OpenMulticast(peer.MulticastConfig{
+		Group: cfg.Network.Group, Port: cfg.Network.Port, StatusPort: cfg.Announce.StatusPort,
+		Mode: peer.Mode(cfg.Network.Mode), Interface: cfg.Network.Interface, Logger: log,
+		Filter: &peer.Filter{Domain: domain, Legacy: cfg.Announce.Legacy && len(secrets) == 0},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ways := []peer.Way{multicast}
+	if cfg.Announce.Folder != "" {
+		folder, err := peer.OpenFolder(peer.FolderConfig{
+			Path: cfg.Announce.Folder, Self: self.Instance, Domain: domain, Secrets: secrets,
+			Interval: cfg.Announce.Interval, Logger: log,
+		})
+		if err != nil {
+			return nil, errors.Join(err, multicast.Close())
+		}
+		ways = append(ways, folder)
+	}
 	return peer.Start(peer.Config{
-		Self:     self.Identity,
-		Domain:   peer.NewDomain(self.BootID, cfg.Service.AppID, cfg.Service.Name),
+		Self: self.Identity, Domain: domain,
 		Interval: cfg.Announce.Interval, ExpireAfter: cfg.Announce.ExpireAfter,
 		Legacy: cfg.Announce.Legacy, Secrets: secrets,
 		StatusMessages: cfg.Announce.StatusPort != 0, ServiceName: cfg.Service.Name,
-		Ways: []peer.Way{way}, Logger: log,
+		Ways: ways, Logger: log,
 	})
 }
 

@@ -1,0 +1,221 @@
+package peer
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The files of an instance in the shared folder are named folderPrefix, its id
+// as 32 hexadecimal digits, and one of these. README.md says what is in them.
+const (
+	folderPrefix    = ".handover-"
+	announcedSuffix = ".ann"
+	lockSuffix      = ".lock"
+	newSuffix       = ".new" // after either: about to get the name without it
+)
+
+// maxFolderNames bounds how many names of a folder are read at a time.
+const maxFolderNames = 4096
+
+// errNotPlain: what stands there is nothing of this program.
+var errNotPlain = errors.New("not a regular file with one name")
+
+// folderFile is the path of an instance's file.
+func folderFile(folder string, id InstanceID, suffix string) string {
+	return filepath.Join(folder, folderPrefix+id.String()+suffix)
+}
+
+// parseFolderName finds out whose file a name is, and which.
+func parseFolderName(name string) (id InstanceID, suffix string, ok bool) {
+	rest, ok := strings.CutPrefix(name, folderPrefix)
+	digits := hex.EncodedLen(len(id))
+	if !ok || len(rest) <= digits || !isHex(rest[:digits]) {
+		return id, "", false
+	}
+	suffix = rest[digits:]
+	switch suffix {
+	case announcedSuffix, announcedSuffix + newSuffix, lockSuffix, lockSuffix + newSuffix:
+		_, err := hex.Decode(id[:], []byte(rest[:digits]))
+		return id, suffix, err == nil && id != InstanceID{}
+	}
+	return id, "", false
+}
+
+// content is what was found in an announcement file.
+type content struct {
+	raw      []byte
+	modified time.Time
+	drop     DropReason // it cannot be an announcement
+}
+
+// readAnnounced reads an announcement file, whatever stands in its place.
+func readAnnounced(path string) (content, error) {
+	file, info, err := openPlain(path)
+	if err != nil {
+		return content{}, err
+	}
+	defer file.Close()
+	c := content{modified: info.ModTime()}
+	c.raw, err = io.ReadAll(io.LimitReader(file, MaxDatagram+1))
+	if len(c.raw) > MaxDatagram {
+		c.drop = DropOversized
+	}
+	return c, err
+}
+
+// openPlain opens a regular file for reading. It neither follows a link nor
+// waits for a pipe, and does not open devices, which may act on it. A file with
+// a second name elsewhere could be somebody else's lock.
+func openPlain(path string) (*os.File, os.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !isPlain(info) {
+		return nil, nil, errNotPlain
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err = file.Stat()
+	if err == nil && !isPlain(info) {
+		err = errNotPlain
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
+}
+
+func isPlain(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && stat.Nlink <= 1
+}
+
+// createPlain makes a file that everybody can read, whatever the umask, in
+// place of what an earlier attempt left.
+func createPlain(path string) (*os.File, error) {
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL | unix.O_NOFOLLOW
+	file, err := os.OpenFile(path, flags, 0o644)
+	if errors.Is(err, os.ErrExist) && os.Remove(path) == nil {
+		file, err = os.OpenFile(path, flags, 0o644)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_ = file.Chmod(0o644) // fails where modes mean nothing
+	return file, nil
+}
+
+// isStillAt reports whether the open file is the one that has that path.
+func isStillAt(file *os.File, path string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, named)
+}
+
+// flock tries to lock, or unlocks, and never waits. The lock belongs to the
+// open file, not to the process: it ends with the last copy of the descriptor.
+func flock(file *os.File, how int) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		for {
+			if failed = unix.Flock(int(fd), how|unix.LOCK_NB); !errors.Is(failed, unix.EINTR) {
+				return
+			}
+		}
+	})
+	return errors.Join(err, os.NewSyscallError("flock", failed))
+}
+
+// lockState is what a look at another's lock tells.
+type lockState uint8
+
+const (
+	lockUnknown lockState = iota // the file system cannot tell
+	lockHeld
+	lockFree
+)
+
+// probe looks whether a lock is held, by trying a shared one: so those who look
+// at the same time do not take each other for the owner.
+func probe(file *os.File) lockState {
+	switch err := flock(file, unix.LOCK_SH); {
+	case err == nil:
+		_ = flock(file, unix.LOCK_UN)
+		return lockFree
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return lockHeld
+	}
+	return lockUnknown
+}
+
+// removeLeftover removes what an instance left behind, if its lock is free, and
+// holds that lock meanwhile: a shared one, for the same reason as in probe. The
+// lock file goes last: whoever finds an announcement finds a lock beside it.
+func removeLeftover(folder string, id InstanceID, lock *os.File) {
+	if flock(lock, unix.LOCK_SH) != nil {
+		return // it lives
+	}
+	defer func() { _ = flock(lock, unix.LOCK_UN) }()
+	path := folderFile(folder, id, lockSuffix)
+	if !isStillAt(lock, path) {
+		return
+	}
+	for _, suffix := range []string{announcedSuffix + newSuffix, announcedSuffix} {
+		if err := os.Remove(folderFile(folder, id, suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return // not ours to remove: another user's, in a folder like /tmp
+		}
+	}
+	_ = os.Remove(path)
+}
+
+// removeUnlocked removes leftovers of which no announcement can be read: an
+// instance was killed before it wrote one, or it was another service's.
+func removeUnlocked(folder string, id InstanceID) {
+	if lock, _, err := openPlain(folderFile(folder, id, lockSuffix)); err == nil {
+		removeLeftover(folder, id, lock)
+		_ = lock.Close()
+	}
+	path := folderFile(folder, id, lockSuffix+newSuffix)
+	lock, _, err := openPlain(path)
+	if err != nil {
+		return
+	}
+	defer lock.Close()
+	// Between its creation and its lock it is free. If it is taken away then,
+	// its owner finds that out and makes another.
+	if flock(lock, unix.LOCK_SH) == nil && isStillAt(lock, path) {
+		_ = os.Remove(path)
+	}
+}
+
+// listFolder reads the names in a folder, and tells whether these are all.
+func listFolder(path string) (names []string, complete bool, err error) {
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	defer dir.Close()
+	names, err = dir.Readdirnames(maxFolderNames)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, len(names) < maxFolderNames, err
+}

@@ -1,0 +1,302 @@
+package peer
+
+import (
+	"bytes"
+	"os"
+	"time"
+)
+
+const (
+	// blindFor is how long a look is worth something where no change is told:
+	// as long as the word of a peer that answers.
+	blindFor = time.Second
+	// The kernel tells of a process's end a moment before it gives up the lock:
+	// it is tried again after 1 ms, 2 ms and so on up to this.
+	maxSuspicion = 512 * time.Millisecond
+)
+
+// folderEntry is what is known of another instance's files.
+type folderEntry struct {
+	raw  []byte   // what the announcement file held when it was last read
+	lock *os.File // open for as long as the instance lives; nil: not followed
+
+	good     bool          // raw is valid, and the newest
+	gone     bool          // it says that the instance ends
+	said     bool          // raw was handed over
+	sequence uint64        // the highest that was read
+	freshFor time.Duration // after being written
+	written  time.Time     // not before this; zero: nobody knows
+	vouched  time.Time     // what the last EventFresh said
+
+	suspectAt time.Time     // when to try the lock again; zero: no reason to
+	suspicion time.Duration // the pause before
+}
+
+// sighting says how it came to a look at an instance's files.
+type sighting struct {
+	written bool      // the kernel told that the announcement was replaced, just now
+	lock    bool      // it told that something happened to the lock file
+	again   bool      // the lock is tried again
+	since   time.Time // what is new was written after this; zero: nobody knows
+	tidy    bool      // remove what belongs to nobody
+}
+
+// forget closes what is open. The entry is not followed any more.
+func (e *folderEntry) forget() {
+	if e.lock != nil {
+		_ = e.lock.Close()
+		e.lock = nil
+	}
+}
+
+// look reads an instance's announcement, then tries its lock: what was read
+// before the lock was found held is what the instance says.
+func (p *folderPeers) look(id InstanceID, s sighting) {
+	at := time.Now()
+	c, err := readAnnounced(p.path(id, announcedSuffix))
+	e := p.entries[id]
+	if e == nil || e.lock == nil {
+		p.meet(id, c, err, s, at)
+		return
+	}
+	p.hear(id, e, c, err, s, at)
+	state := probe(e.lock)
+	if state == lockFree && p.follow(id, e) {
+		state = lockHeld
+	}
+	switch state {
+	case lockHeld:
+		p.vouch(id, e, at)
+		p.watchOut(e, s, at)
+	case lockFree:
+		p.end(id, e, at)
+	case lockUnknown:
+		p.revoke(id, e, at)
+	}
+}
+
+func (p *folderPeers) path(id InstanceID, suffix string) string {
+	return folderFile(p.folder.cfg.Path, id, suffix)
+}
+
+// meet looks at an instance that is not followed, and follows it if it lives.
+func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at time.Time) {
+	if err != nil {
+		delete(p.entries, id)
+		if s.tidy {
+			removeUnlocked(p.folder.cfg.Path, id)
+		}
+		return
+	}
+	if e := p.entries[id]; e != nil && bytes.Equal(e.raw, c.raw) {
+		return // of no use, as before
+	}
+	e := &folderEntry{raw: c.raw}
+	if drop := p.understand(id, e, c); drop != NotDropped {
+		p.keep(id, e)
+		p.folder.emit(Received{Time: at, Drop: drop}, shorten(c.raw))
+		if s.tidy {
+			removeUnlocked(p.folder.cfg.Path, id)
+		}
+		return
+	}
+	lock, _, err := openPlain(p.path(id, lockSuffix))
+	if err != nil {
+		return // an instance would have put it there first
+	}
+	if state := probe(lock); state != lockHeld || !p.keep(id, e) {
+		if state == lockFree {
+			removeLeftover(p.folder.cfg.Path, id, lock)
+		}
+		_ = lock.Close()
+		return
+	}
+	e.lock = lock
+	p.folder.owed.Store(true) // it wants to see the own file change
+	p.date(e, c, s, at)
+	p.vouch(id, e, at)
+}
+
+// keep adds an entry. Where there is no room, one that is not followed gives
+// way.
+func (p *folderPeers) keep(id InstanceID, e *folderEntry) bool {
+	if _, known := p.entries[id]; !known && len(p.entries) >= maxInstances {
+		for other, o := range p.entries {
+			if o.lock == nil {
+				delete(p.entries, other)
+				break
+			}
+		}
+		if len(p.entries) >= maxInstances {
+			if !p.full {
+				p.folder.cfg.Logger.Warn("there are too many instances in the shared folder, not all are heard there",
+					"path", p.folder.cfg.Path, "followed", maxInstances)
+			}
+			p.full = true
+			return false
+		}
+	}
+	p.entries[id] = e
+	return true
+}
+
+// understand reads the content, and says why it is not accepted if it is not.
+func (p *folderPeers) understand(id InstanceID, e *folderEntry, c content) DropReason {
+	e.good = false
+	var a Announcement
+	drop := c.drop
+	if drop == NotDropped {
+		drop = a.decode(c.raw, p.folder.cfg.Domain, p.keys)
+	}
+	switch {
+	case drop != NotDropped:
+		return drop
+	case a.Legacy, a.Instance != id:
+		return DropMalformed
+	case a.Sequence < e.sequence:
+		return DropReplay
+	}
+	e.good, e.gone, e.sequence = true, a.Phase == PhaseGone, a.Sequence
+	e.freshFor = a.ForgetAfter / 7 * 3
+	if a.ForgetAfter == 0 {
+		e.freshFor = p.folder.cfg.Interval / 2 * 3
+	}
+	return NotDropped
+}
+
+// hear takes in what the announcement of a followed instance says now, and
+// hands it over if it is new.
+func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, s sighting, at time.Time) {
+	switch {
+	case err != nil:
+		e.raw, e.good = nil, false
+	case !bytes.Equal(c.raw, e.raw):
+		e.raw, e.said, e.written = c.raw, false, time.Time{}
+		if drop := p.understand(id, e, c); drop != NotDropped {
+			p.folder.emit(Received{Time: at, Drop: drop}, shorten(c.raw))
+			return
+		}
+		p.date(e, c, s, at)
+	case s.written && e.good:
+		p.date(e, c, s, at)
+	}
+}
+
+// date finds out when the announcement was written, and hands it over once that
+// is known. Local observation goes first: just now if the kernel told, else not
+// before the last look. The file's own time only narrows that. For what was
+// there before the first look it is all that there is: it counts if it is
+// plausible. If not, the announcement counts once it has been rewritten, which
+// the instance does as soon as it sees the own file.
+func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) {
+	age := at.Round(0).Sub(c.modified)
+	switch written := at.Add(-age); {
+	case s.written:
+		e.written = at
+	case !s.since.IsZero() && age >= 0 && written.After(s.since):
+		e.written = written
+	case !s.since.IsZero():
+		e.written = s.since
+	case age >= 0 && age <= e.freshFor:
+		e.written = written
+	default:
+		return
+	}
+	if !e.said {
+		e.said = true
+		p.folder.emit(Received{Time: e.written}, e.raw)
+	}
+}
+
+// vouch tells for how long the announcement of a living instance is fresh.
+func (p *folderPeers) vouch(id InstanceID, e *folderEntry, at time.Time) {
+	if !e.good || e.gone || e.written.IsZero() {
+		p.revoke(id, e, at)
+		return
+	}
+	until := e.written.Add(e.freshFor)
+	if p.watch == nil {
+		until = sooner(until, at.Add(blindFor))
+	}
+	if until.After(at) && !until.Equal(e.vouched) {
+		e.vouched = until
+		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until}, nil)
+	}
+}
+
+// revoke takes back what was vouched for and is not over yet.
+func (p *folderPeers) revoke(id InstanceID, e *folderEntry, at time.Time) {
+	if e.vouched.After(at) {
+		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: at.Add(-1)}, nil)
+	}
+	e.vouched = time.Time{}
+}
+
+// watchOut has a lock tried again that was found held although something
+// happened to its file.
+func (p *folderPeers) watchOut(e *folderEntry, s sighting, at time.Time) {
+	switch {
+	case s.lock:
+		e.suspicion = time.Millisecond
+	case s.again:
+		e.suspicion *= 2
+	default:
+		return
+	}
+	e.suspectAt = at.Add(e.suspicion)
+	if e.suspicion > maxSuspicion {
+		e.suspectAt = time.Time{}
+	}
+}
+
+func (p *folderPeers) nextSuspicion() (due time.Time) {
+	for _, e := range p.entries {
+		due = sooner(due, e.suspectAt)
+	}
+	return due
+}
+
+// suspect tries the locks again that are due.
+func (p *folderPeers) suspect() {
+	now := time.Now()
+	for id, e := range p.entries {
+		if passed(e.suspectAt, now) {
+			e.suspectAt = time.Time{}
+			p.look(id, sighting{again: true, since: p.surveyed})
+		}
+	}
+}
+
+// follow takes another lock for that of the instance, which gave up the one
+// that was known, if there is one and it is held: somebody removed the first.
+func (p *folderPeers) follow(id InstanceID, e *folderEntry) bool {
+	path := p.path(id, lockSuffix)
+	if isStillAt(e.lock, path) {
+		return false
+	}
+	other, _, err := openPlain(path)
+	if err != nil {
+		return false
+	}
+	if probe(other) != lockHeld {
+		_ = other.Close()
+		return false
+	}
+	e.forget()
+	e.lock = other
+	return true
+}
+
+// end is what happens when the lock of a followed instance turns out to be free.
+func (p *folderPeers) end(id InstanceID, e *folderEntry, at time.Time) {
+	if c, err := readAnnounced(p.path(id, announcedSuffix)); err == nil {
+		p.hear(id, e, c, nil, sighting{since: at}, at) // its last word
+	}
+	p.folder.emit(Received{Time: time.Now(), Event: EventDied, Instance: id}, nil)
+	removeLeftover(p.folder.cfg.Path, id, e.lock)
+	e.forget()
+	e.suspectAt, e.vouched = time.Time{}, time.Time{}
+}
+
+// shorten makes content fit for Receive.
+func shorten(raw []byte) []byte { return raw[:min(len(raw), MaxDatagram)] }

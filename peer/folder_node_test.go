@@ -3,6 +3,7 @@ package peer_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -23,8 +24,15 @@ var _ = Describe("Nodes that share nothing but a folder", func() {
 		})
 	}
 
+	openFiles := func() int {
+		GinkgoHelper()
+		all, err := os.ReadDir("/proc/self/fd")
+		Expect(err).NotTo(HaveOccurred())
+		return len(all)
+	}
+
 	It("hear each other, vouch for each other, and see each other go", func() {
-		dir := tempFolder()
+		dir, before := tempFolder(), openFiles()
 		a := inFolder(dir, 1)
 		a.Say(serving)
 		b := inFolder(dir, 2)
@@ -42,6 +50,7 @@ var _ = Describe("Nodes that share nothing but a folder", func() {
 		Expect(a.sees(b).FreshUntil).To(BeZero())
 		Expect(a.Close(context.Background())).To(Succeed())
 		Expect(names(dir)).To(BeEmpty())
+		Expect(openFiles()).To(BeNumerically("<=", before))
 	})
 
 	It("do without it when it cannot be written, and count that", func() {

@@ -11,8 +11,8 @@ import (
 const bridgeMode = "HANDOVER_NETWORK_MODE=bridge"
 
 // untilQuiet is when an instance that knows of nobody has said the last word
-// about its phase: from then on it speaks every ten seconds, unless something
-// happens.
+// about its phase: from then on it speaks only once in every interval, unless
+// something happens.
 const untilQuiet = 1200 * time.Millisecond
 
 var _ = Describe("On bridges", func() {
@@ -99,10 +99,10 @@ var _ = Describe("On bridges", func() {
 	})
 
 	// Each disturbs the network of one of the two for a while, has the young
-	// one become ready while the two cannot hear each other, and leaves the
-	// network whole.
+	// one become ready meanwhile, makes sure that it is not heard where it cannot
+	// be, and leaves the network whole.
 	DescribeTable("a hand-over goes through, though an interface",
-		func(disturb func(d *device, n namespace, port string, meanwhile func()), supervisor string) {
+		func(disturb func(d *device, n namespace, port string, ready, unheard func()), supervisor string) {
 			for _, whose := range []string{"the old one's", "the young one's"} {
 				By(whose)
 				d := newDevice()
@@ -117,8 +117,7 @@ var _ = Describe("On bridges", func() {
 				if whose == "the young one's" {
 					n, port = two, youngPort
 				}
-				disturb(d, n, port, func() {
-					b.ready()
+				disturb(d, n, port, func() { b.ready() }, func() {
 					Consistently(a.phase, 300*time.Millisecond, 50*time.Millisecond).Should(Equal("serving"))
 				})
 				took(whose+": network to the old one's stop", time.Now(), a.stopped())
@@ -126,34 +125,39 @@ var _ = Describe("On bridges", func() {
 				Expect(b.phase()).To(Equal("serving"))
 			}
 		},
-		Entry("goes down and up", downAndUp, supervisorAddress),
-		Entry("flaps", func(d *device, n namespace, port string, meanwhile func()) {
+		Entry("goes down and up", func(_ *device, n namespace, _ string, ready, unheard func()) {
+			downAndUp(n, ready, unheard)
+		}, supervisorAddress),
+		Entry("flaps", func(_ *device, n namespace, _ string, ready, unheard func()) {
 			for range 20 {
-				downAndUp(d, n, port, func() {})
+				downAndUp(n)
 			}
-			downAndUp(d, n, port, meanwhile)
+			downAndUp(n, ready, unheard)
 		}, supervisorAddress),
-		Entry("loses its carrier again and again", func(d *device, n namespace, port string, meanwhile func()) {
+		Entry("loses its carrier again and again", func(d *device, _ namespace, port string, ready, unheard func()) {
 			for range 10 {
-				cut(d, n, port, func() {})
+				cut(d, port)
 			}
-			cut(d, n, port, meanwhile)
+			cut(d, port, ready, unheard)
 		}, supervisorAddress),
-		Entry("loses its carrier, and the Supervisor with it", cut, bridgeSupervisor),
-		Entry("is taken away and made again", func(d *device, n namespace, _ string, meanwhile func()) {
+		Entry("loses its carrier, and the Supervisor with it", func(d *device, _ namespace, port string, ready, unheard func()) {
+			cut(d, port, ready, unheard)
+		}, bridgeSupervisor),
+		Entry("is taken away and made again", func(d *device, n namespace, _ string, ready, unheard func()) {
 			for round := range 5 {
 				n.ip("link", "delete", "eth0")
 				if round == 4 {
-					meanwhile()
+					ready()
+					unheard()
 				}
 				d.plug(n, "eth0", "br0")
 			}
 		}, supervisorAddress),
-		Entry("changes its address", func(_ *device, n namespace, _ string, meanwhile func()) {
+		Entry("changes its address", func(_ *device, n namespace, _ string, ready, _ func()) {
 			for round := range 5 {
 				n.ip("address", "flush", "dev", "eth0")
 				if round == 4 {
-					meanwhile()
+					ready() // and heard, if it is quicker than the old one's leaving the group
 				}
 				n.ip("address", "add", fmt.Sprintf("10.77.0.%d/24", 200+round), "dev", "eth0")
 			}
@@ -168,7 +172,7 @@ var _ = Describe("On bridges", func() {
 		a.ready()
 		b := d.run(d.network(), "b", bridgeMode)
 		Eventually(a.knows, patience, 10*time.Millisecond).Should(ConsistOf("bbbbbbbbbbbb"))
-		cut(d, one, port, func() {
+		cut(d, port, func() {
 			a.term()
 			b.ready()
 			a.until("holding")
@@ -187,7 +191,7 @@ var _ = Describe("On bridges", func() {
 		Eventually(a.knows, patience, 10*time.Millisecond).Should(ConsistOf("bbbbbbbbbbbb"))
 		ready := b.becomeReady()
 		for range 30 {
-			downAndUp(d, one, "", func() {})
+			downAndUp(one)
 		}
 		took("readiness to the old one's stop", ready, a.stopped())
 	})
@@ -196,15 +200,19 @@ var _ = Describe("On bridges", func() {
 // bridgeSupervisor is where a Supervisor answers on br0.
 const bridgeSupervisor = "10.77.0.1:48484"
 
-func downAndUp(_ *device, n namespace, _ string, meanwhile func()) {
+func downAndUp(n namespace, meanwhile ...func()) {
 	n.ip("link", "set", "eth0", "down")
-	meanwhile()
+	for _, f := range meanwhile {
+		f()
+	}
 	n.ip("link", "set", "eth0", "up")
 }
 
 // cut takes the carrier away: the interface itself stays up.
-func cut(d *device, _ namespace, port string, meanwhile func()) {
+func cut(d *device, port string, meanwhile ...func()) {
 	d.hub.ip("link", "set", port, "down")
-	meanwhile()
+	for _, f := range meanwhile {
+		f()
+	}
 	d.hub.ip("link", "set", port, "up")
 }

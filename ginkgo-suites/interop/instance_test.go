@@ -62,6 +62,7 @@ func (d *device) start(n namespace, letter string, extra ...string) *instance {
 		"HANDOVER_SERVICE_CONTAINER_ID=" + containerID(letter),
 		"HANDOVER_SERVICE_STATE_DIR=" + filepath.Join(d.dir, "state-"+letter),
 		"HANDOVER_ANNOUNCE_FOLDER=off",
+		"HANDOVER_ANNOUNCE_INTERVAL=1m", // so that nothing is owed to an announcement that was due anyway
 		"HANDOVER_STATUS_SOCKET=" + i.socket(),
 		"HANDOVER_READINESS_FILE=" + i.readyFile(),
 		"HANDOVER_READINESS_PERIOD=50ms",

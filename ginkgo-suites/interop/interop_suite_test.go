@@ -27,10 +27,10 @@ import (
 const handoverLib = "handover-lib@0.0.10"
 
 // patience is how long a loaded machine may take for what takes milliseconds.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // soon is a generous bound for what takes a second at most.
-const soon = 5 * time.Second
+const soon = 15 * time.Second
 
 // kit is what is made once for all specs.
 var kit struct {

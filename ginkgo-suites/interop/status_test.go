@@ -28,7 +28,7 @@ var _ = Describe("While ten seconds pass", Ordered, ContinueOnFailure, func() {
 		d.plugAs(n, "eth1", "br1", "192.168.0.1/24")
 		proxy := d.network()
 		announcements, status = listenIn(proxy, group, port), listenIn(proxy, group, statusPort)
-		a = d.run(n, "a", bridgeMode, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=2m", "HANDOVER_POLICY_DRAIN_DELAY=1s")
+		a = d.run(n, "a", bridgeMode, "HANDOVER_ANNOUNCE_INTERVAL=10s", "HANDOVER_SERVICE_STOP_GRACE_PERIOD=2m", "HANDOVER_POLICY_DRAIN_DELAY=1s")
 		a.until("starting")
 		b = d.run(d.network(), "b", bridgeMode, "HANDOVER_STATUS_PORT=0")
 	})

@@ -64,10 +64,10 @@ var _ = Describe("On a bad network", func() {
 	for _, told := range []bool{false, true} {
 		for _, n := range networks {
 			It(fmt.Sprintf("with %s the old instance (told to stop: %v) drains soon after the younger one is ready", n.name, told), func() {
-				runs := 100
 				if testing.Short() {
-					runs = 20
+					Skip("a hundred runs of each; run this suite without -short")
 				}
+				const runs = 100
 				var all []time.Duration
 				for seed := range uint64(runs) {
 					all = append(all, handsOver(n.options, seed+1, told))

@@ -77,13 +77,16 @@ func (d *device) plug(n namespace, name, bridge string) (port string) {
 func (d *device) plugAs(n namespace, name, bridge, address string) (port string) {
 	GinkgoHelper()
 	d.ports++
-	port = fmt.Sprintf("port%d", d.ports)
+	port = d.lastPort()
 	d.hub.ip("link", "add", "name", port, "type", "veth", "peer", "name", name, "netns", string(n))
 	d.hub.ip("link", "set", port, "master", bridge, "up")
 	n.ip("address", "add", address, "dev", name)
 	n.ip("link", "set", name, "up")
 	return port
 }
+
+// lastPort is the name of the bridge's port that was made last.
+func (d *device) lastPort() string { return fmt.Sprintf("port%d", d.ports) }
 
 // list makes the Supervisor list a container, created after all before.
 func (d *device) list(id, status string) {

@@ -20,8 +20,9 @@ var _ = Describe("In host mode", func() {
 		host.ip("link", "set", "supervisor0", "up")
 		other := tapIn(d.hub, "br0")
 		// Where supervisor0 is, host is also what auto means.
-		a, b := d.run(host, "a", "HANDOVER_NETWORK_MODE=auto"), d.run(host, "b", hostMode)
+		a := d.run(host, "a", "HANDOVER_NETWORK_MODE=auto")
 		a.ready()
+		b := d.run(host, "b", hostMode)
 		took("readiness to the old one's stop", b.ready(), a.stopped())
 		a.until("released")
 		Expect(other.all()).To(BeEmpty())
@@ -31,8 +32,9 @@ var _ = Describe("In host mode", func() {
 		d := newDevice()
 		host := d.network()
 		other := tapIn(d.hub, "br0")
-		a, b := d.run(host, "a", hostMode), d.run(host, "b", hostMode)
+		a := d.run(host, "a", hostMode)
 		a.ready()
+		b := d.run(host, "b", hostMode)
 		b.ready()
 		Consistently(a.phase, untilQuiet, 50*time.Millisecond).Should(Equal("serving"))
 		for _, i := range []*instance{a, b} {

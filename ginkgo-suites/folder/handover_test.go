@@ -31,7 +31,7 @@ var _ = Describe("Containers that share a folder and no network", func() {
 		a.term()
 		Expect(a.exit()).To(BeZero())
 		Eventually(d.files).Should(HaveLen(2), "those of the other one")
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving")
 		b.term()
 		Expect(b.exit()).To(BeZero())
 		Expect(d.files()).To(BeEmpty())
@@ -45,7 +45,7 @@ var _ = Describe("Containers that share a folder and no network", func() {
 		Expect(a.exit()).To(BeZero())
 		Expect(a.log.String()).To(ContainSubstring("reason=SuccessorServes"))
 		Expect(a.ended.Sub(b.readySince())).To(BeNumerically("<", soon))
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving")
 	})
 
 	It("take the service back at once when the younger one is killed: the lock tells", func() {
@@ -53,7 +53,7 @@ var _ = Describe("Containers that share a folder and no network", func() {
 		a := d.container("a").run(0).until("serving")
 		b := d.container("b").run(0)
 		Eventually(d.marker, patience).Should(BeAnExistingFile())
-		Expect(a.phase()).To(Equal("released"))
+		a.until("released")
 		Consistently(a.phase, "300ms").Should(Equal("released"))
 		killed := time.Now()
 		b.kill() // the Supervisor still lists it as Running
@@ -80,7 +80,7 @@ var _ = Describe("Containers that share a folder and no network", func() {
 		a.kill()
 		a.start(0).until("released")
 		Expect(a.ways(b)).To(Equal([]string{"folder"}))
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving")
 	})
 
 	It("hand over among hostile files, which stay as they are", func() {
@@ -174,6 +174,6 @@ var _ = Describe("Without network and folder", func() {
 		Expect(a.exit()).To(BeZero())
 		Expect(a.ended.Sub(told)).To(BeNumerically(">", 2400*time.Millisecond))
 		Expect(a.log.String()).To(ContainSubstring("reason=HoldEnded"))
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving")
 	})
 })

@@ -235,7 +235,7 @@ var _ = Describe("Under a flood", func() {
 				Expect(e.Time).To(BeTemporally(">=", ready))
 			}
 		}
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving", patience)
 		Expect(b.answer()).To(Succeed())
 		Eventually(r.marker(), patience).Should(BeAnExistingFile())
 		Expect(len(a.status().Peers)).To(BeNumerically("<=", 64+16))

@@ -33,7 +33,7 @@ var _ = Describe("On bridges", func() {
 			Expect(i.phase()).To(Equal("serving"))
 			Expect(i.knows()).To(BeEmpty())
 		}
-		Expect(younger.phase()).To(Equal("serving"))
+		younger.until("serving")
 	})
 
 	It("an instance on two of them hears a peer on either, and is heard there", func() {
@@ -69,7 +69,7 @@ var _ = Describe("On bridges", func() {
 			come(d, two)
 			took("network to the old one's stop", time.Now(), a.stopped())
 			a.until("released")
-			Expect(b.phase()).To(Equal("serving"))
+			b.until("serving")
 		},
 		Entry("an interface appears late", nothing, plug),
 		Entry("an interface appears late, without a Supervisor", nothing, plug, noSupervisor),
@@ -122,7 +122,7 @@ var _ = Describe("On bridges", func() {
 				})
 				took(whose+": network to the old one's stop", time.Now(), a.stopped())
 				a.until("released")
-				Expect(b.phase()).To(Equal("serving"))
+				b.until("serving")
 			}
 		},
 		Entry("goes down and up", func(_ *device, n namespace, _ string, ready, unheard func()) {

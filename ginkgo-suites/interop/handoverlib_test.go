@@ -57,10 +57,11 @@ var _ = Describe("Whatever is said", func() {
 	DescribeTable("no handover-lib peer ends or is called but by an instance that serves", func(extra ...string) {
 		d := newDevice()
 		const silent = "HANDOVER_ANNOUNCE_LEGACY=false"
-		extra = append(extra, bridgeMode, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=2m", "HANDOVER_POLICY_DRAIN_DELAY=100ms")
+		extra = append(extra, bridgeMode, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=2m", "HANDOVER_POLICY_DRAIN_DELAY=200ms")
 		old := d.service(d.routed(), startedAt(-time.Hour))
 		young := d.service(d.routed(), startedAt(time.Hour))
 		a := d.run(d.network(), "a", extra...)
+		young.hears("a", "starting")
 		a.ready()
 		old.stopping()
 
@@ -69,20 +70,21 @@ var _ = Describe("Whatever is said", func() {
 		a.term()
 		a.until("holding")
 		late := d.service(d.routed(), startedAt(-time.Hour))
-		Eventually(func() []string { return late.phases("a") }, patience).Should(Equal([]string{"holding"}))
-		Eventually(func() []string { return late.phases("b") }, patience).Should(Equal([]string{"starting"}))
+		late.hears("a", "holding")
+		late.hears("b", "starting")
 		b.ready()
 		Expect(a.exit()).To(BeZero())
 
 		c := d.run(d.network(), "c", append(extra, silent)...)
 		took("readiness to the old one's stop", c.ready(), b.stopped())
-		b.until("released")
+		late.hears("b", "released")
 		b.term()
 		Expect(b.exit()).To(BeZero())
 		c.term()
 		Expect(c.exit()).To(Equal(128+15), "a plain stop, with the workload's status")
 
-		Eventually(func() []string { return late.phases("c") }, patience).Should(ContainElement("gone"))
+		late.hears("c", "gone")
+		young.hears("a", "gone")
 		Expect(late.phases("a")).To(HaveExactElements("holding", "draining", "gone"))
 		Expect(late.phases("b")).To(HaveExactElements("starting", "serving", "draining", "released", "gone"))
 		Expect(young.phases("a")).To(HaveExactElements("starting", "serving", "holding", "draining", "gone"))

@@ -88,6 +88,12 @@ func (s *service) heard() [][]byte {
 // phases returns which phases handover-lib heard of a container, in order.
 func (s *service) phases(letter string) []string { return phases(s.heard(), letter) }
 
+// hears waits until handover-lib has heard a phase of a container.
+func (s *service) hears(letter, phase string) {
+	GinkgoHelper()
+	Eventually(func() []string { return s.phases(letter) }, patience, 10*time.Millisecond).Should(ContainElement(phase), "of container %s", letter)
+}
+
 // called returns how often handover-lib called the service's callback.
 func (s *service) called() int { return len(s.said("stopping")) }
 

@@ -65,7 +65,7 @@ var _ = Describe("Two signals", func() {
 		a.term()
 		Expect(a.exit(patience)).To(BeZero())
 		Expect(r.marker()).NotTo(BeAnExistingFile(), "its writer removes it when it is told")
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving", patience)
 	})
 
 	It("drains within 300 ms of seeing the later signal, and finishes what is in flight", func() {
@@ -122,7 +122,7 @@ var _ = Describe("SIGTERM first", func() {
 		}, patience, 5*time.Millisecond).Should(BeTrue())
 		Expect(a.cmd.ProcessState.ExitCode()).To(BeZero())
 		Expect(a.endedFile()).To(BeAnExistingFile())
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving", patience)
 		Expect(b.answer(0)).To(Succeed())
 		Expect(r.marker()).NotTo(BeAnExistingFile())
 		Expect(logged(a, "reason=SuccessorServes").Sub(logged(a, "another instance is serving"))).To(BeNumerically("<", delay))
@@ -168,7 +168,7 @@ var _ = Describe("SIGTERM first", func() {
 		Consistently(a.phase, "1500ms", "50ms").Should(Equal("holding"))
 		b := r.container("b").serve(0)
 		Expect(a.exit(patience)).To(BeZero())
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving", patience)
 		Expect(a.err.String()).To(ContainSubstring("reason=SuccessorTrusted"))
 	})
 })
@@ -239,7 +239,7 @@ var _ = Describe("A container that is restarted", func() {
 		Expect(again.status().Reason).To(Equal(controller.ReasonSteppedAside))
 		Expect(again.status().Instance.Restarted).To(BeTrue())
 		Expect(again.out.String()).To(BeEmpty())
-		Expect(b.phase()).To(Equal("serving"))
+		b.until("serving", patience)
 	})
 
 	It("serves again when the younger one has died", func() {

@@ -75,6 +75,18 @@ func (a *attacker) forge(container string, secret ...string) []byte {
 	return raw
 }
 
+// silence forges an announcement that keeps a container from being heard: what
+// it says itself is taken for a replay from then on.
+func (a *attacker) silence(container string, instance peer.InstanceID) []byte {
+	GinkgoHelper()
+	var forged peer.Announcement
+	Expect(forged.Decode(a.forge(container), a.domain, nil)).To(Succeed())
+	forged.StartMilli, forged.Phase, forged.Instance = 0, peer.PhaseStarting, instance
+	raw, err := forged.Append(nil, nil)
+	Expect(err).NotTo(HaveOccurred())
+	return raw
+}
+
 // strange returns the id of a container that the Supervisor does not list.
 func strange() string { return fmt.Sprintf("%016x%016x%032x", rand.Uint64(), rand.Uint64(), 0) }
 

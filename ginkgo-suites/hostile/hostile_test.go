@@ -3,14 +3,18 @@ package hostile_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/peer"
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
@@ -200,6 +204,37 @@ var _ = Describe("Hostile datagrams", func() {
 		b.ready()
 		a.until("released", patience)
 	})
+
+	DescribeTable("in the name of the younger one, without a secret, can keep it from being heard: then the old one serves until its hold ends",
+		func(as func(b *instance) peer.InstanceID) {
+			r := newRig()
+			evil := r.attacker()
+			a := r.container("a")
+			a.ready()
+			a.serve("HANDOVER_SERVICE_STOP_GRACE_PERIOD=6s").until("serving", patience)
+			b := r.container("b").serve()
+			b.until("starting", patience)
+			evil.deliver(a, [][]byte{evil.silence(b.id(), as(b))})
+			b.ready()
+			b.until("serving", patience)
+			Consistently(a.phase, "1s", "50ms").Should(Equal("serving"))
+			Expect(a.dropped("replay")).To(BeNumerically(">", 0))
+
+			Expect(a.cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
+			a.until("holding", patience)
+			Consistently(a.phase, "1s", "50ms").Should(Equal("holding"))
+			Eventually(a.done, patience).Should(BeClosed())
+			Expect(a.err.String()).To(ContainSubstring("reason=HoldEnded"))
+			Expect(b.phase()).To(Equal("serving"))
+			Expect(b.answer()).To(Succeed())
+		},
+		Entry("with its instance id and a sequence number that it never reaches", func(b *instance) peer.InstanceID {
+			raw, err := hex.DecodeString(b.status().Instance.ID)
+			Expect(err).NotTo(HaveOccurred())
+			return peer.InstanceID(raw)
+		}),
+		Entry("as a process that replaces it in its container", func(*instance) peer.InstanceID { return peer.NewInstanceID() }),
+	)
 })
 
 var _ = Describe("Under a flood", func() {

@@ -45,8 +45,19 @@ type Marker interface {
 	Remove() (removed bool, err error)
 }
 
-// Options are the parts of a controller. All but Supervisor are needed;
-// without one, Policy.SupervisorOff must be set.
+// Owner is the right to run an exclusive workload. *peer.Owner is one.
+type Owner interface {
+	// Want asks for the right, or gives it up at once. It never blocks.
+	Want(bool)
+	// State tells whether there is such a right and whether it is held, since when.
+	// The error says why there is none.
+	State() (lockable, held bool, since time.Time, err error)
+	// Changed is woken when that changed.
+	Changed() <-chan struct{}
+}
+
+// Options are the parts of a controller. Supervisor, Owner and Preflight may be
+// missing; without the first, Policy.SupervisorOff must be set.
 type Options struct {
 	Policy Policy
 	// Self is the identity; ListeningSince, ToldAt and Hurry are filled in.
@@ -56,7 +67,11 @@ type Options struct {
 	Supervisor     Supervisor
 	Workload       Workload
 	Marker         Marker
-	Logger         *slog.Logger
+	// Owner and Preflight are for Policy.Exclusive. Without an Owner there is no
+	// lock. Preflight must succeed before this instance says that it is prepared.
+	Owner     Owner
+	Preflight func(context.Context) error
+	Logger    *slog.Logger
 	// Version is shown in the status.
 	Version string
 }
@@ -68,6 +83,7 @@ type Controller struct {
 	tracker *tracker
 	poller  *poller
 	journal *journal
+	flight  *preflight
 
 	self       Self
 	memory     Memory
@@ -78,11 +94,15 @@ type Controller struct {
 	plan       workload.Plan
 	started    bool
 	unwritable bool // the marker could not be written
+	deferred   time.Time
+	ownerError string // why there is no lock
+	failure    string // the panic that ended reconciling
 
 	told      atomic.Int32
 	toldAt    atomic.Pointer[time.Time] // of the first signal
 	wake      chan struct{}
 	pings     chan chan struct{}
+	deferrals chan deferral
 	published atomic.Pointer[published]
 	counters  counters
 }
@@ -103,13 +123,17 @@ func New(o Options) (*Controller, error) {
 	if o.Policy.SupervisorOff {
 		o.Supervisor = nil
 	}
+	if o.Owner == nil || !o.Policy.Exclusive {
+		o.Owner = noOwner{}
+	}
 	c := &Controller{
 		o: o, self: o.Self,
 		tracker: newTracker(o.AppID, o.Service),
 		poller:  newPoller(o.Supervisor, o.AppID, o.Service, o.Policy.PollInterval),
 		journal: newJournal(o.Logger),
+		flight:  newPreflight(o.Preflight),
 		wake:    make(chan struct{}, 1),
-		pings:   make(chan chan struct{}),
+		pings:   make(chan chan struct{}), deferrals: make(chan deferral),
 	}
 	c.published.Store(&published{next: make(chan struct{})})
 	return c, nil
@@ -137,38 +161,60 @@ func (c *Controller) Tell() {
 func (c *Controller) Run(ctx context.Context) (int, error) {
 	asking, cancel := context.WithCancelCause(ctx)
 	defer c.poller.asking.Wait()
+	defer c.flight.running.Wait()
+	defer c.disown()
 	defer cancel(errors.New("controller: the instance is over"))
 
 	c.self.ListeningSince = time.Now()
 	c.journal.begin(&c.o, &c.self)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return 1, context.Cause(ctx)
-		case <-c.wake:
-		case <-timer.C:
-		case <-c.o.Peers.Changed():
-		case <-c.o.Workload.Changed():
-		case a := <-c.poller.answers:
-			c.answered(asking, a)
-		case e := <-c.poller.explanations:
-			c.explained, c.poller.explaining = e, false
-		case pong := <-c.pings:
-			close(pong)
-			continue
-		}
-		c.counters.reconciles.Add(1)
-		next, done, err := c.reconcile(asking)
-		if done || err != nil {
-			return next.ExitCode, err
-		}
-		timer.Stop()
-		if next.RequeueAfter > 0 {
-			timer.Reset(next.RequeueAfter)
+	for c.failure == "" {
+		if code, done, err := c.round(ctx, asking, timer); done {
+			return code, err
 		}
 	}
+	return c.unguarded(ctx)
+}
+
+// round waits until something happens, and reconciles. A panic in it becomes
+// c.failure.
+func (c *Controller) round(ctx, asking context.Context, timer *time.Timer) (code int, done bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.failed(r)
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		return 1, true, context.Cause(ctx)
+	case <-c.wake:
+	case <-timer.C:
+	case <-c.o.Peers.Changed():
+	case <-c.o.Workload.Changed():
+	case <-c.o.Owner.Changed():
+	case err := <-c.flight.result:
+		c.flew(err)
+	case r := <-c.deferrals:
+		r.answer <- c.deferDrain(r.by)
+	case a := <-c.poller.answers:
+		c.answered(asking, a)
+	case e := <-c.poller.explanations:
+		c.explained, c.poller.explaining = e, false
+	case pong := <-c.pings:
+		close(pong)
+		return 0, false, nil
+	}
+	c.counters.reconciles.Add(1)
+	next, done, err := c.reconcile(asking)
+	if done || err != nil {
+		return next.ExitCode, true, err
+	}
+	timer.Stop()
+	if next.RequeueAfter > 0 {
+		timer.Reset(next.RequeueAfter)
+	}
+	return 0, false, nil
 }
 
 // reconcile looks, decides and acts until there is nothing left to do at once.
@@ -196,9 +242,11 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 		if acted {
 			continue
 		}
-		due := c.poller.step(ctx, s.Now, d.Poll, d.AskSince, s.Self.Told())
-		if !due.IsZero() {
-			if wait := due.Sub(s.Now); d.RequeueAfter == 0 || wait < d.RequeueAfter {
+		for _, due := range []time.Time{
+			c.poller.step(ctx, s.Now, d.Poll, d.AskSince, s.Self.Told()),
+			c.flight.step(ctx, s.Now, d.Preflight),
+		} {
+			if wait := due.Sub(s.Now); !due.IsZero() && (d.RequeueAfter == 0 || wait < d.RequeueAfter) {
 				d.RequeueAfter = max(wait, time.Millisecond)
 			}
 		}
@@ -223,9 +271,10 @@ func (c *Controller) look() Snapshot {
 	s := Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
 		Workload: WorkloadFacts{
-			Started: c.started, Ready: state.Ready,
+			Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 		},
+		DeferredUntil: c.deferred, Preflight: c.flight.passed, Owner: c.ownership(),
 		PeerLostAt: lost, MarkerFailed: c.unwritable, Memory: c.memory,
 	}
 	c.journal.observed(&s, &state)
@@ -235,6 +284,7 @@ func (c *Controller) look() Snapshot {
 // act makes the decision so. It reports whether facts changed by that, so that
 // there is more to decide at once.
 func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
+	c.o.Owner.Want(d.Own)
 	c.say(d, s)
 	c.mark(d.Marker)
 	switch d.Workload {
@@ -242,7 +292,7 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 		if s.Workload.Started && !s.Workload.Ended {
 			break
 		}
-		c.plan = workload.Plan{}
+		c.plan, c.deferred = workload.Plan{}, time.Time{}
 		c.counters.starts.Add(1)
 		if err := c.o.Workload.Start(); err != nil {
 			c.journal.note(slog.LevelError, "WorkloadNotStarted", err.Error())

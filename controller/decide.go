@@ -129,7 +129,10 @@ func (w *world) exit(code int, why Reason, message string) Decision {
 
 // base is a decision with what all have in common.
 func (w *world) base(phase peer.Phase, wish WorkloadWish) Decision {
-	return Decision{Phase: phase, Workload: wish, Eager: w.Self.Told() || w.olderWaits()}
+	return Decision{
+		Phase: phase, Workload: wish, Eager: w.Self.Told() || w.olderWaits(),
+		Own: w.Policy.Exclusive && w.Workload.Started && !w.Workload.Ended,
+	}
 }
 
 // olderWaits reports whether an older instance may wait for this one: it has

@@ -42,6 +42,9 @@ func (w *world) conditions(b *candidate) []Condition {
 	case drain != nil:
 		drained.Status, drained.Reason, drained.Message = True, ReasonReleased, "the workload has ended, its resources are free"
 		complete.Reason, complete.Message = "Checking", "both signals are checked once more"
+		if w.Policy.Standby > 0 {
+			complete.Reason, complete.Message = ReasonStandby, "the younger instance is watched for policy.standby, then both signals are checked once more"
+		}
 		if drain.Completed {
 			complete.Status, complete.Reason, complete.Message = True, "HandedOver", w.outcome(drain)
 		}

@@ -11,7 +11,8 @@ import (
 // again if the instance that it stepped down for turns out not to.
 func (w *world) released() Decision {
 	drain := *w.memory.Drain
-	if w.Self.Told() {
+	standby := w.standby(&drain)
+	if w.Self.Told() && !standby {
 		return w.end(&drain)
 	}
 	all := w.candidates()
@@ -22,35 +23,85 @@ func (w *world) released() Decision {
 	case drain.UnservedSince.IsZero():
 		drain.UnservedSince = w.Now
 	}
-	if drain.UnservedSince.IsZero() {
+	lost := !drain.UnservedSince.IsZero() && w.lost(drain.UnservedSince, standby)
+	occupied := ""
+	if lost {
+		if w.Policy.Exclusive {
+			occupied = w.occupied()
+		}
+		if occupied == "" {
+			return w.serveAgain(&drain)
+		}
+	} else if drain.UnservedSince.IsZero() {
 		w.settleOutcome(&drain)
-	} else if w.lost(drain.UnservedSince) {
-		w.memory.Drain = nil
-		w.memory.Restarts++
-		w.memory.Settling, w.memory.MarkerWritten = nil, false
-		d := w.serve()
-		d.Phase, d.Marker = peer.PhaseStarting, w.markerAtStart()
-		d.Reason, d.Message, d.Warning = ReasonYoungerLost, "the younger instance does not serve any more: start the workload again", true
-		return d
 	}
 	d := w.base(peer.PhaseReleased, WorkloadStay)
+	d.Own = lost
 	d.Ask, d.AskEvery = true, askEveryReleased
 	d.Reason, d.Message = ReasonReleased, "a younger instance serves; stay until told to stop"
-	if drain.Aside {
+	switch {
+	case lost:
+		d.Reason, d.Message = ReasonOccupied, "the younger instance does not serve any more; start the workload again as soon as the resource is free: "+occupied
+	case drain.Aside:
 		d.Reason = ReasonSteppedAside
+	case standby:
+		d.Reason, d.Message = ReasonStandby, "a younger instance serves; take the service back at once if it does not any more"
 	}
-	if b == nil || !w.heard(b.Peer, uneasyAfter) {
-		d.AskEvery, d.Poll = askEvery, !w.Policy.SupervisorOff
-	}
-	if !drain.Completed && b != nil && b.both() {
+	if !drain.Completed && !standby && b != nil && b.both() && b.Phase == peer.PhaseServing {
 		drain.Completed = true
 		d.Marker = w.markerFor(b.Peer, &drain)
 	}
 	if !drain.Completed {
-		d.AskEvery, d.Poll, d.AskSince = askEvery, !w.Policy.SupervisorOff, drain.ReleasedAt
+		d.AskSince = drain.ReleasedAt
+	}
+	if !drain.Completed || b == nil || !w.heard(b.Peer, uneasyAfter) {
+		d.AskEvery, d.Poll = askEvery, !w.Policy.SupervisorOff
 	}
 	w.memory.Drain = &drain
 	d.Conditions = w.conditions(b)
+	return d
+}
+
+// standby reports whether the instance takes the service back at once if the
+// one that it stepped down for does not keep it. Under SIGTERM that ends with
+// the hold, and when that one is told, too: somebody else follows then, or the
+// device stops.
+func (w *world) standby(drain *Drain) bool {
+	if w.Policy.Standby <= 0 || !drain.HandOver || drain.Aside || w.reached(drain.ReleasedAt.Add(w.Policy.Standby)) {
+		return false
+	}
+	if !w.Self.Told() {
+		return true
+	}
+	for i := range w.Peers {
+		if p := &w.Peers[i]; p.Instance == drain.For && p.Told {
+			return false
+		}
+	}
+	return !w.Self.Hurry && !w.reached(w.holdEnds())
+}
+
+// serveAgain starts the workload once more. An instance that is told does so
+// only if it would hold.
+func (w *world) serveAgain(drain *Drain) Decision {
+	w.memory.Drain, w.memory.Settling = nil, nil
+	w.memory.Restarts++
+	var d Decision
+	if w.Self.Told() {
+		if d = w.told(); d.Phase != peer.PhaseHolding {
+			w.memory.Drain = drain
+			return w.end(drain)
+		}
+	} else {
+		d = w.serve()
+		d.Phase, d.Marker = peer.PhaseStarting, w.markerAtStart()
+		if w.Policy.Exclusive {
+			d.Phase = peer.PhasePrepared
+		}
+	}
+	w.memory.MarkerWritten = false
+	d.Own = w.Policy.Exclusive
+	d.Reason, d.Message, d.Warning = ReasonYoungerLost, "the younger instance does not serve any more: start the workload again", true
 	return d
 }
 
@@ -63,12 +114,18 @@ func (w *world) end(drain *Drain) Decision {
 	return w.exit(w.Workload.ExitCode, drain.Reason, "the workload has ended")
 }
 
-// served reports whether a younger instance that is not told says that it
-// serves, or said so recently enough.
+// follows reports whether the peer is one that this instance, which has
+// released, relies on: a younger one; under SIGTERM, any.
+func (w *world) follows(p *peer.Peer) bool {
+	return !p.Told && !p.Ended() && (w.Self.Told() || w.relate(p) == younger) && !w.absent(p)
+}
+
+// served reports whether an instance that follows says that it serves, or said
+// so recently enough.
 func (w *world) served() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if !announcing(p) || w.relate(p) != younger || w.absent(p) {
+		if !announcing(p) || !w.follows(p) {
 			continue
 		}
 		limit := silentAfter
@@ -84,14 +141,15 @@ func (w *world) served() bool {
 
 // lost reports whether no younger instance can be waited for any longer: each
 // is told, gone or absent, lives without serving for too long, or is silent. A
-// crash loop is one life that does not serve, however often it begins anew.
-func (w *world) lost(unserved time.Time) bool {
+// crash loop is one life that does not serve, however often it begins anew. In
+// standby, nobody who does not serve is waited for.
+func (w *world) lost(unserved time.Time, standby bool) bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Told || p.Ended() || w.relate(p) != younger || w.absent(p) {
+		if standby || announcing(p) || !w.follows(p) {
 			continue
 		}
-		if !announcing(p) && !w.reached(earlier(p.PhaseSince, unserved).Add(w.Policy.NotReadyAfter)) {
+		if !w.reached(earlier(p.PhaseSince, unserved).Add(w.Policy.NotReadyAfter)) {
 			return false
 		}
 	}

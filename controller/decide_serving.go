@@ -103,21 +103,32 @@ func (w *world) serve() Decision {
 		if !w.Workload.Started {
 			return w.stepAside(b)
 		}
-		return w.drain(Drain{Reason: ReasonBothSignals, For: b.Instance, HandOver: true})
+		if !w.deferred() {
+			return w.drain(Drain{Reason: ReasonBothSignals, For: b.Instance, HandOver: true})
+		}
 	}
 	d := w.base(peer.PhaseStarting, WorkloadRun)
-	if w.Workload.Ready {
+	switch {
+	case w.Workload.Ready:
 		d.Phase = peer.PhaseServing
+	case w.Policy.Exclusive && w.Preflight && !w.Workload.EverReady:
+		d.Phase = peer.PhasePrepared
 	}
 	d.Acks = w.acknowledged()
 	w.watch(&d, all)
 	d.Reason, d.Message = w.explain(b)
-	if d.Phase == peer.PhaseStarting {
+	if d.Phase != peer.PhaseServing {
 		d.Message = "the workload is not ready; " + d.Message
 	}
 	w.alone(&d)
 	d.Conditions = w.conditions(b)
 	return d
+}
+
+// deferred reports whether the workload has asked for time that is not over.
+// Being told twice ends it.
+func (w *world) deferred() bool {
+	return !w.DeferredUntil.IsZero() && !w.Self.Hurry && !w.reached(w.DeferredUntil)
 }
 
 // start decides for an instance that has not started its workload yet. The
@@ -126,6 +137,9 @@ func (w *world) serve() Decision {
 func (w *world) start() Decision {
 	run := func() Decision {
 		d := w.serve()
+		if d.Workload == WorkloadRun && w.Policy.Exclusive {
+			w.prepare(&d)
+		}
 		if d.Workload == WorkloadRun {
 			d.Marker = w.markerAtStart()
 		}
@@ -209,6 +223,8 @@ func (w *world) explain(b *candidate) (Reason, string) {
 	switch {
 	case b == nil:
 		return ReasonAlone, "no younger instance is known"
+	case b.both() && b.settled:
+		return ReasonDeferred, "a younger instance serves and runs; the workload asked for time"
 	case b.both():
 		return ReasonSettling, "a younger instance serves and runs; it must do so for policy.settle first"
 	case !announcing(b.Peer):

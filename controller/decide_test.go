@@ -22,7 +22,9 @@ var (
 	}
 )
 
-var _ = DescribeTable("Decide, row by row", func(s Snapshot, wish WorkloadWish, ph peer.Phase, why Reason) {
+// decides is what a row of a table checks.
+func decides(s Snapshot, wish WorkloadWish, ph peer.Phase, why Reason) {
+	GinkgoHelper()
 	d := Decide(s)
 	Expect(d.Reason).To(Equal(why), d.Message)
 	Expect(d.Workload).To(Equal(wish))
@@ -30,7 +32,9 @@ var _ = DescribeTable("Decide, row by row", func(s Snapshot, wish WorkloadWish, 
 	Expect(d.Exit).To(Equal(ph == peer.PhaseGone))
 	Expect(d.Message).NotTo(BeEmpty())
 	Expect(d.Conditions).To(HaveLen(5))
-},
+}
+
+var _ = DescribeTable("Decide, row by row", decides,
 	// Not told.
 	Entry("alone: serve", serving(), WorkloadRun, peer.PhaseServing, ReasonAlone),
 	Entry("alone, not ready: say so", with(serving(), func(s *Snapshot) { s.Workload.Ready = false }), WorkloadRun, peer.PhaseStarting, ReasonAlone),
@@ -148,6 +152,10 @@ var _ = DescribeTable("Decide, row by row", func(s Snapshot, wish WorkloadWish, 
 	Entry("handover-lib, mode off: the timestamp decides", with(serving(), hears(legacyPeer()), off), WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
 	Entry("told, handover-lib runs for 2.5 s: step down without acknowledgement", with(serving(), told(3*time.Second), hears(legacyPeer()), answers(otherListed("Running"), ownListed("Stopping")), runningFor(2500*time.Millisecond)), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorServes),
 	Entry("told, handover-lib runs for less: hold", with(serving(), told(time.Second), hears(legacyPeer()), answers(otherListed("Running"), ownListed("Stopping")), runningFor(2499*time.Millisecond)), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, unreachable, a handover-lib heard since: trust it", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer())), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorTrusted),
+	Entry("told, unreachable, an own successor that is not ready beside it: hold", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer()), hears(youngerPeer(), phase(peer.PhaseStarting))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, the key was rotated: a handover-lib is not trusted", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer()), func(s *Snapshot) { s.Supervisor.Rotated = true }), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("handover-lib, beside an instance that does not know its container: serve", with(serving(), hears(legacyPeer()), hears(youngerPeer(), inContainer(""), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Running"))), WorkloadRun, peer.PhaseServing, ReasonYoungerNotReady),
 	Entry("told, another service's handover-lib: a plain stop", with(serving(), told(time.Second), hears(legacyPeer()), answers(ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
 
 	// The start.

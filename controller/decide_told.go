@@ -35,6 +35,9 @@ func (w *world) told() Decision {
 	if len(all) > 0 {
 		d.Reason, d.Message = ReasonHolding, "told to stop: serve on until the successor is ready"
 	}
+	if w.deferred() {
+		d.Reason, d.Message = ReasonDeferred, "told to stop: the workload asked for time, which lasts at most until the hold must end"
+	}
 	for i := range all {
 		if !all[i].listedOnly {
 			d.AskSince = later(d.AskSince, all[i].PhaseSince)
@@ -46,6 +49,9 @@ func (w *world) told() Decision {
 
 // stepDown begins to drain if it is time to.
 func (w *world) stepDown(all []successor) (Decision, bool) {
+	if w.deferred() && !w.reached(w.holdEnds()) {
+		return Decision{}, false
+	}
 	for i := range all {
 		s := &all[i]
 		// A proxy that checks its backends needs time to find the successor, also
@@ -57,7 +63,7 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 		if s.running == True {
 			return w.drain(Drain{Reason: ReasonSuccessorServes, For: s.Instance, HandOver: true}), true
 		}
-		if s.running == Unknown && w.reached(w.trustAt(s)) {
+		if s.running == Unknown && w.trusts(s, all) && w.reached(w.trustAt(s)) {
 			return w.drain(Drain{Reason: ReasonSuccessorTrusted, For: s.Instance, HandOver: true}), true
 		}
 	}
@@ -81,6 +87,21 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 func (w *world) holdEnds() time.Time {
 	p := w.Policy
 	return w.Self.ToldAt.Add(p.StopGracePeriod - p.DrainDelay - p.DrainReserve - exitReserve)
+}
+
+// trusts reports whether a successor's word may be enough. That of handover-lib,
+// which may be another service's, is not while an instance of this program is
+// known that may succeed, nor after the key was rotated: there is one then.
+func (w *world) trusts(s *successor, all []successor) bool {
+	if !s.Legacy {
+		return true
+	}
+	for i := range all {
+		if !all[i].listedOnly && !all[i].Legacy {
+			return false
+		}
+	}
+	return !w.Supervisor.Rotated
 }
 
 // trustAt is when a successor's acknowledgement is enough although the

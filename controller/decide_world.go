@@ -153,6 +153,12 @@ func (w *world) match(p *peer.Peer, atLeast time.Duration) *Listed {
 	if own == nil || own.CreatedAt.IsZero() {
 		return nil
 	}
+	for i := range w.Peers {
+		// One that does not know its container may be in any of them.
+		if o := &w.Peers[i]; !o.Legacy && !o.Ended() && o.Container == "" {
+			return nil
+		}
+	}
 	for i := range w.Supervisor.Containers {
 		c := &w.Supervisor.Containers[i]
 		switch {

@@ -29,9 +29,13 @@ const (
 	ReasonHurried          Reason = "Hurried"           // told twice
 	ReasonToldEarly        Reason = "ToldBeforeStart"   // told before the workload was started
 	ReasonDraining         Reason = "Draining"          // the workload finishes its work
+	ReasonDeferred         Reason = "Deferred"          // the workload asked for time
 	ReasonReleased         Reason = "Released"          // the workload has ended, a younger instance serves
+	ReasonStandby          Reason = "Standby"           // the same, and ready to take the service back at once
 	ReasonSteppedAside     Reason = "SteppedAside"      // restarted while a younger instance serves
 	ReasonYoungerLost      Reason = "YoungerLost"       // the younger instance is lost: serve again
+	ReasonPreflight        Reason = "Preflight"         // exclusive: the preflight command has not succeeded yet
+	ReasonOccupied         Reason = "Occupied"          // exclusive: another instance has the resource
 	ReasonWorkloadEnded    Reason = "WorkloadEnded"     // the workload ended by itself
 	ReasonHandedOver       Reason = "HandedOver"        // released and told: end
 )
@@ -72,6 +76,9 @@ type Decision struct {
 	Acks     []peer.InstanceID
 
 	Workload WorkloadWish
+	// Own wants the right to run an exclusive workload, or to keep it. Preflight
+	// wants the preflight command to be run.
+	Own, Preflight bool
 	// SignalAt and KillAt bound the drain: the stop signal, then SIGKILL. KillAt
 	// is zero while only the drain time-out, counted from the stop signal, bounds it.
 	SignalAt, KillAt time.Time

@@ -48,6 +48,9 @@ type explanation struct {
 	err      error
 }
 
+// errPanicked is the error of a request that panicked.
+var errPanicked = errors.New("controller: the Supervisor's answer was not understood: a panic, which is a defect of handover")
+
 // poller asks the Supervisor, one request at a time. Its methods belong to the
 // loop; only the requests themselves run beside it.
 type poller struct {
@@ -122,8 +125,13 @@ func (p *poller) pause(told bool) time.Duration {
 func (p *poller) send(ctx context.Context, now time.Time) {
 	p.inFlight, p.sentAt = true, now
 	p.asking.Go(func() {
-		v, err := p.supervisor.View(ctx)
-		p.answers <- answer{view: v, err: err, took: time.Since(now)}
+		a := answer{err: errPanicked}
+		defer func() {
+			_ = recover() // what the Supervisor says must not end the service
+			a.took = time.Since(now)
+			p.answers <- a
+		}()
+		a.view, a.err = p.supervisor.View(ctx)
 	})
 }
 
@@ -155,10 +163,13 @@ func (p *poller) explain(ctx context.Context) {
 	}
 	p.explaining = true
 	p.asking.Go(func() {
-		var e explanation
+		e := explanation{err: errPanicked}
+		defer func() {
+			_ = recover()
+			p.explanations <- e
+		}()
 		e.releases, e.err = p.supervisor.Releases(ctx, p.app)
 		target, err := p.supervisor.Target(ctx, p.app, p.service)
 		e.target, e.err = target, errors.Join(e.err, err)
-		p.explanations <- e
 	})
 }

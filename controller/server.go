@@ -13,10 +13,20 @@ import (
 // aliveWithin is how long the loop may take to show that it goes round.
 const aliveWithin = 2 * time.Second
 
+// SocketHandler is Handler and POST /defer, for the workload: the one request
+// that changes anything.
+func (c *Controller) SocketHandler() http.Handler {
+	mux := c.handler()
+	mux.HandleFunc("POST /defer", c.serveDefer)
+	return mux
+}
+
 // Handler serves the status API: GET /status (JSON), /metrics (Prometheus),
 // /healthz, /readyz and /events (server-sent events, one status for each
 // round of the loop). It is read-only and shows no secrets.
-func (c *Controller) Handler() http.Handler {
+func (c *Controller) Handler() http.Handler { return c.handler() }
+
+func (c *Controller) handler() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.serveStatus)
 	mux.HandleFunc("GET /events", c.serveEvents)
@@ -73,6 +83,10 @@ func (c *Controller) serveHealth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := c.published.Load()
+	if p.failure != "" {
+		http.Error(w, p.failure, http.StatusServiceUnavailable)
+		return
+	}
 	if p.decision.Phase == peer.PhaseStarting && p.workload.EverReady && !p.workload.Ready && p.workload.Running {
 		http.Error(w, "the workload is not ready any more: "+p.workload.NotReadyReason, http.StatusServiceUnavailable)
 		return

@@ -22,6 +22,12 @@ type Policy struct {
 	// Discovery bounds the search for a successor while the Supervisor cannot
 	// be reached, from the moment of being told.
 	Discovery time.Duration
+	// Standby is how long after its release an instance watches its younger one,
+	// ready to take the service back at once. After SIGTERM it ends with the hold
+	// at the latest.
+	Standby time.Duration
+	// Exclusive: no two workloads may ever run at a time.
+	Exclusive bool
 	// UnknownAfter is how long an instance that is told waits for the
 	// Supervisor before it trusts its successor's acknowledgement alone.
 	UnknownAfter time.Duration
@@ -71,6 +77,13 @@ const (
 	settleAfterRestart = 10 * time.Second
 	settleAtMost       = 160 * time.Second
 
+	// dyingFor is how long an exclusive workload may outlive the instance that it
+	// belonged to and that was killed: the kernel frees the lock first.
+	dyingFor = 250 * time.Millisecond
+	// listenForOwner is how long an exclusive instance listens before the first
+	// start of its workload where there is no lock.
+	listenForOwner = time.Second
+
 	askEvery         = 300 * time.Millisecond
 	askEveryReleased = time.Second
 )
@@ -89,6 +102,12 @@ type Snapshot struct {
 	// PeerLostAt is when a peer was last forgotten or said that it ends; zero
 	// if that never happened.
 	PeerLostAt time.Time
+	// DeferredUntil is before when the workload asked not to be drained; zero: it
+	// did not ask.
+	DeferredUntil time.Time
+	// Preflight: the preflight command has succeeded, or there is none.
+	Preflight bool
+	Owner     Ownership
 	// MarkerFailed: the marker could not be written when it was wanted last.
 	MarkerFailed bool
 	// Memory is what the last decision wants the next one to know.
@@ -117,6 +136,17 @@ type Self struct {
 
 // Told reports whether the instance has been told to stop.
 func (s *Self) Told() bool { return !s.ToldAt.IsZero() }
+
+// Ownership is the right to run an exclusive workload: a lock in the folder that
+// the containers share.
+type Ownership struct {
+	// Lockable: there is such a lock. Without, only what others say tells whether
+	// the resource is free.
+	Lockable bool
+	// Held: this instance has it, since then.
+	Held  bool
+	Since time.Time
+}
 
 // Answers is what is known from the Supervisor, reduced to the containers of
 // this service.
@@ -163,8 +193,9 @@ func shortID(id string) peer.ContainerID {
 type WorkloadFacts struct {
 	// Started: it was started at least once by this process.
 	Started bool
-	// Ready: it runs and its readiness probe says so.
-	Ready bool
+	// Ready: it runs and its readiness probe says so. EverReady: it did so once
+	// since its last start.
+	Ready, EverReady bool
 	// Ended: it has been started and does not run any more.
 	Ended bool
 	// ExitCode is its exit status once Ended: 128+n for a signal.

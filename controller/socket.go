@@ -31,7 +31,8 @@ func SocketPaths(path string) []string {
 // replaced; one on which somebody answers is left alone, and the error is
 // ErrSocketInUse. Where the folder cannot be written, the socket is opened in
 // /dev/shm; the listener's address tells. Everybody in the container may
-// connect: the API is read-only and shows no secrets.
+// connect: the API shows no secrets, and all that can be changed by it is how long
+// a drain is deferred.
 func ListenSocket(path string) (net.Listener, error) {
 	var first error
 	for _, p := range SocketPaths(path) {
@@ -66,7 +67,7 @@ func listenSocket(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // read-only, and of use to every user of the container
+	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // of use to every user of the container
 		_ = l.Close()
 		return nil, err
 	}

@@ -14,6 +14,7 @@ type published struct {
 	workload   workload.State
 	events     []Event
 	failing    string
+	failure    string // the panic after which nothing is decided any more
 	explained  explanation
 	next       chan struct{} // closed when there is something newer
 	reconciled bool
@@ -36,8 +37,10 @@ type Status struct {
 	Instance InstanceStatus `json:"instance"`
 	Phase    string         `json:"phase"`
 	// Reason and Message say why this instance does what it does.
-	Reason     Reason           `json:"reason"`
-	Message    string           `json:"message"`
+	Reason  Reason `json:"reason"`
+	Message string `json:"message"`
+	// Failure is the panic after which this instance decides nothing any more.
+	Failure    string           `json:"failure,omitempty"`
 	Conditions []Condition      `json:"conditions"`
 	Peers      []PeerStatus     `json:"peers"`
 	Supervisor SupervisorStatus `json:"supervisor"`
@@ -58,6 +61,8 @@ type InstanceStatus struct {
 	ToldAt    *time.Time `json:"toldAt,omitempty"`
 	// HoldEndsAt is when an instance that holds must begin to drain.
 	HoldEndsAt *time.Time `json:"holdEndsAt,omitempty"`
+	// DeferredUntil is before when the workload asked not to be drained.
+	DeferredUntil *time.Time `json:"deferredUntil,omitempty"`
 }
 
 // PeerStatus is another instance as this one sees it.
@@ -114,12 +119,13 @@ func (c *Controller) Status() Status { return c.published.Load().status(&c.o) }
 func (p *published) status(o *Options) Status {
 	s, d := &p.snapshot, &p.decision
 	st := Status{
-		Time: time.Now(), Phase: d.Phase.String(), Reason: d.Reason, Message: d.Message,
+		Time: time.Now(), Phase: d.Phase.String(), Reason: d.Reason, Message: d.Message, Failure: p.failure,
 		Conditions: nonNil(d.Conditions), Events: nonNil(p.events),
 		Instance: InstanceStatus{
 			ID: o.Self.Instance.String(), Container: string(o.Self.Container), App: o.AppID, Service: o.Service,
 			Version: o.Version, Restarted: o.Self.Restarted, Told: s.Self.Told(),
 			ToldAt: known(s.Self.ToldAt), HoldEndsAt: known(d.HoldEnds),
+			DeferredUntil: known(s.deferredUntil()),
 		},
 		Workload: WorkloadStatus{
 			Running: p.workload.Running, Ready: s.Workload.Ready, PID: p.workload.PID, Started: known(p.workload.Started),
@@ -182,6 +188,14 @@ func (r relation) String() string {
 		return "older"
 	}
 	return "unknown"
+}
+
+// deferredUntil is the deferral that counts; zero if there is none any more.
+func (s *Snapshot) deferredUntil() time.Time {
+	if s.Self.Hurry || s.Memory.Drain != nil || !s.Now.Before(s.DeferredUntil) {
+		return time.Time{}
+	}
+	return s.DeferredUntil
 }
 
 func known(t time.Time) *time.Time {

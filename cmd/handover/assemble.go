@@ -30,6 +30,8 @@ func policy(cfg *config.Config) controller.Policy {
 		DrainDelay:        cfg.Policy.DrainDelay,
 		DrainTimeout:      cfg.Policy.DrainTimeout,
 		DrainReserve:      cfg.Policy.DrainReserve,
+		Standby:           cfg.Policy.Standby,
+		Exclusive:         cfg.Policy.Exclusive,
 		NotReadyAfter:     cfg.Readiness.Period * time.Duration(cfg.Readiness.Failures),
 		LegacyExpireAfter: cfg.Announce.ExpireAfter,
 	}
@@ -100,10 +102,23 @@ func newNode(cfg *config.Config, self *peer.Self, log *slog.Logger) (*peer.Node,
 	})
 }
 
+// exclusive adds what policy.exclusive needs.
+func exclusive(cfg *config.Config, wl *workload.Workload, log *slog.Logger, o *controller.Options) {
+	if cfg.Announce.Folder == "" {
+		log.Warn("policy.exclusive has no lock to rely on, because announce.folder is off: only what is heard and listed keeps two workloads apart, and that is weaker")
+	} else {
+		o.Owner = peer.NewOwner(cfg.Announce.Folder)
+	}
+	if !cfg.Process.Preflight.IsZero() {
+		o.Preflight = wl.Preflight
+	}
+}
+
 func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log *slog.Logger) (*workload.Workload, error) {
 	r := cfg.Readiness
 	return workload.New(workload.Options{
 		Argv: argv, StopSignal: cfg.Process.StopSignal, PreStop: workload.Command{Argv: cfg.Process.PreStop.Argv},
+		Preflight: workload.Command{Argv: cfg.Process.Preflight.Argv},
 		Readiness: workload.Readiness{
 			HTTP: r.HTTP, TCP: r.TCP, Command: workload.Command{Argv: r.Command.Argv}, File: r.File, Notify: r.Notify,
 			After: r.After, AfterAuto: r.AfterAuto, Period: r.Period, Timeout: r.Timeout,
@@ -116,7 +131,10 @@ func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log
 // serveStatus serves the status API on the socket and, if configured, on an
 // address. It returns how to stop that.
 func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controller, log *slog.Logger) func() {
-	server := &http.Server{Handler: ctl.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second}
+	serve := func(h http.Handler) *http.Server {
+		return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second}
+	}
+	local, public := serve(ctl.SocketHandler()), serve(ctl.Handler())
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
 	if c.Socket == "" {
@@ -125,13 +143,13 @@ func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controlle
 		if l, err := controller.ListenSocket(c.Socket); err != nil {
 			log.Warn("`handover status` and `handover probe` cannot reach this instance", "error", err)
 		} else {
-			serving.Go(func() { _ = server.Serve(l) })
+			serving.Go(func() { _ = local.Serve(l) })
 		}
 	}
 	if c.Listen != "" {
 		serving.Go(func() {
 			if l := listenStatus(ctx, c.Listen, log); l != nil {
-				_ = server.Serve(l)
+				_ = public.Serve(l)
 			}
 		})
 	}
@@ -140,8 +158,10 @@ func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controlle
 		// Who follows is told of the end, but holds nothing up.
 		short, done := context.WithTimeout(context.Background(), farewell)
 		defer done()
-		_ = server.Shutdown(short)
-		_ = server.Close()
+		for _, server := range []*http.Server{local, public} {
+			_ = server.Shutdown(short)
+			_ = server.Close()
+		}
 		serving.Wait()
 	}
 }

@@ -24,7 +24,7 @@ type client struct {
 
 func newClient(socket string) (*client, error) {
 	if socket == "" {
-		return nil, errors.New("status.socket is off, and `handover status` and `handover probe` need it; with status.listen, ask /status and /healthz there")
+		return nil, errors.New("status.socket is off, and `handover status`, `handover probe` and `handover defer` need it; with status.listen, ask /status and /healthz there")
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var first error
@@ -44,7 +44,12 @@ func newClient(socket string) (*client, error) {
 
 // get asks for a path. The body of another answer than 200 is the error.
 func (c *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://handover"+path, nil)
+	return c.do(ctx, http.MethodGet, path)
+}
+
+// do sends a request without a body, as get does.
+func (c *client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://handover"+path, nil)
 	if err != nil {
 		return nil, err
 	}

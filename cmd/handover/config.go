@@ -23,13 +23,7 @@ are masked. Bad configuration is reported, all of it at once, with exit status 7
 			for _, w := range loaded.Warnings {
 				fmt.Fprintln(s.err, "handover: warning:", w)
 			}
-			if err := loaded.Print(s.out); err != nil {
-				return failed(err)
-			}
-			if err := unsupported(loaded); err != nil {
-				return &exitError{exitConfig, err}
-			}
-			return nil
+			return failed(loaded.Print(s.out))
 		},
 	}
 }

@@ -28,6 +28,12 @@ func describe(st *controller.Status) string {
 	if st.Instance.HoldEndsAt != nil {
 		row("Hold ends:", "in "+ago(st.Instance.HoldEndsAt.Sub(st.Time)))
 	}
+	if st.Instance.DeferredUntil != nil {
+		row("Deferred:", "for another "+ago(st.Instance.DeferredUntil.Sub(st.Time)))
+	}
+	if st.Failure != "" {
+		row("Failure:", st.Failure)
+	}
 	row("Workload:", workloadLine(st))
 	_ = w.Flush()
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -74,10 +73,6 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	for _, w := range loaded.Warnings {
 		log.Warn(w)
 	}
-	if err := unsupported(loaded); err != nil {
-		return &exitError{exitConfig, err}
-	}
-
 	self := peer.Identify(peer.IdentifyOptions{ContainerID: cfg.Service.ContainerID, StateDir: cfg.Service.StateDir})
 	for _, w := range self.Warnings {
 		log.Warn(w.Error())
@@ -136,21 +131,6 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	return nil
 }
 
-// unsupported refuses settings that ask for a guarantee that this version
-// cannot give: running without it could do damage.
-func unsupported(l *config.Loaded) error {
-	var errs []error
-	if l.Config.Policy.Exclusive {
-		errs = append(errs, fmt.Errorf("%s: policy.exclusive: true is not supported by this version, which cannot keep two workloads apart; set it to false if the service may run twice for a moment",
-			l.Origin("policy.exclusive")))
-	}
-	if standby := l.Config.Policy.Standby; standby > 0 {
-		errs = append(errs, fmt.Errorf("%s: policy.standby: %v is not supported by this version, which cannot take the service back; set it to 0s",
-			l.Origin("policy.standby"), standby))
-	}
-	return errors.Join(errs...)
-}
-
 func newLogger(c config.Log, out *os.File) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
@@ -179,6 +159,9 @@ func newController(cfg *config.Config, self *peer.Self, node *peer.Node, wl *wor
 	o := controller.Options{
 		Policy: policy(cfg), Self: identity(self), AppID: cfg.Service.AppID, Service: cfg.Service.Name,
 		Peers: node, Workload: wl, Marker: newMarker(cfg, log), Logger: log, Version: thisBuild().version,
+	}
+	if cfg.Policy.Exclusive {
+		exclusive(cfg, wl, log, &o)
 	}
 	if client == nil {
 		o.Policy.SupervisorOff = true

@@ -85,7 +85,7 @@ func (r *run) commandProbe(c Command) probe {
 			return "", err
 		}
 		defer null.Close()
-		p, err := r.w.reaper.start(r.command(c.Argv, r.w.options.Env, null, null, null))
+		p, err := r.w.reaper.start(r.w.command(c.Argv, r.w.options.Env, null, null, null))
 		if err != nil {
 			return "", err
 		}

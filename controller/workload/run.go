@@ -48,9 +48,9 @@ func (r *run) wake() {
 }
 
 // command makes a command with the workload's environment and directory.
-func (r *run) command(argv, env []string, stdin, stdout, stderr *os.File) command {
+func (w *Workload) command(argv, env []string, stdin, stdout, stderr *os.File) command {
 	return command{
-		argv: argv, env: env, dir: r.w.options.Dir,
+		argv: argv, env: env, dir: w.options.Dir,
 		files: [3]uintptr{descriptor(stdin), descriptor(stdout), descriptor(stderr)},
 	}
 }
@@ -67,7 +67,7 @@ func descriptor(f *os.File) uintptr {
 
 func (r *run) start(number int) error {
 	o := &r.w.options
-	c := r.command(o.Argv, r.env, o.Stdin, o.Stdout, o.Stderr)
+	c := r.w.command(o.Argv, r.env, o.Stdin, o.Stdout, o.Stderr)
 	r.terminal = findTerminal(r.w.reaper, c.files)
 	c.started, c.stopped = r.terminal.started, r.terminal.stopped
 	strangers := r.w.reaper.strangers()
@@ -186,7 +186,7 @@ func (r *run) startPreStop() *process {
 		defer null.Close()
 		o := &r.w.options
 		var p *process
-		if p, err = r.w.reaper.start(r.command(o.PreStop.Argv, o.Env, null, o.Stdout, o.Stderr)); err == nil {
+		if p, err = r.w.reaper.start(r.w.command(o.PreStop.Argv, o.Env, null, o.Stdout, o.Stderr)); err == nil {
 			r.w.log.Info("pre-stop command started", "pid", p.pid)
 			return p
 		}

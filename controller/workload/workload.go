@@ -45,6 +45,8 @@ type Options struct {
 	// PreStop runs before the stop signal, with the workload's standard output
 	// and error. Its failure is logged and changes nothing.
 	PreStop Command
+	// Preflight is what Preflight runs.
+	Preflight Command
 	// Readiness is how to know that the workload is ready.
 	Readiness Readiness
 	// Reaper starts the processes and waits for them. Nil is one that adopts
@@ -81,7 +83,7 @@ func New(o Options) (*Workload, error) {
 	if len(o.Argv) == 0 {
 		return nil, errors.New("workload: no command given")
 	}
-	for _, list := range [][]string{o.Argv, o.Env, o.PreStop.Argv, o.Readiness.Command.Argv, {o.Dir}} {
+	for _, list := range [][]string{o.Argv, o.Env, o.PreStop.Argv, o.Preflight.Argv, o.Readiness.Command.Argv, {o.Dir}} {
 		if slices.ContainsFunc(list, func(s string) bool { return strings.Contains(s, "\x00") }) {
 			return nil, errors.New("workload: a command, directory or environment contains a zero byte")
 		}

@@ -47,13 +47,20 @@ type device struct {
 	servedBy map[*container]bool
 	unserved []time.Duration // since began, when nobody served
 	twice    []string        // drains that began twice
+
+	peers   func(*peer.Node) controller.Peers // what stands between the controllers and their nodes
+	lock    *lock                             // of exclusive workloads; nil: there is none
+	running map[*container]bool
+	idle    time.Time     // since when no workload has run
+	longest time.Duration // for which none ran, since the first one
+	crowded []string      // workloads that began while another one ran
 }
 
 func newDevice() *device {
 	return &device{
 		network: peertest.NewNetwork(peertest.Options{Seed: 1, Delay: time.Millisecond}),
 		began:   time.Now(), boot: "11111111-1111-1111-1111-111111111111", legacy: true,
-		servedBy: map[*container]bool{},
+		servedBy: map[*container]bool{}, running: map[*container]bool{},
 		policy: controller.Policy{
 			PollInterval: time.Second, Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second,
 			StopGracePeriod: 10 * time.Second, DrainTimeout: 30 * time.Second, DrainReserve: 3 * time.Second,
@@ -101,6 +108,9 @@ type container struct {
 	longID     string
 	supervisor controller.Supervisor
 	marker     controller.Marker
+
+	owner    *owner
+	restarts bool // Docker restarts it, and that is reported as running
 }
 
 // plan says how a container's workload behaves.
@@ -111,6 +121,7 @@ type plan struct {
 	policy     func(*controller.Policy)
 	anonymous  bool
 	unreadable bool
+	preflight  func(context.Context) error
 	startTakes time.Duration // how long starting the workload holds up the loop
 }
 
@@ -187,20 +198,31 @@ func (c *container) run(p plan) {
 			Boot: peer.BootHash(c.d.boot), Restarted: c.runs > 1 && !p.unreadable && !p.anonymous,
 		},
 	}
+	options.Preflight = p.preflight
+	if c.d.peers != nil {
+		options.Peers = c.d.peers(c.node)
+	}
+	if c.d.lock != nil {
+		c.owner = c.d.lock.owner()
+		options.Owner = c.owner
+	}
 	c.controller, err = controller.New(options)
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel, c.over = cancel, make(chan struct{})
-	go func(over chan struct{}, node *peer.Node, workload *workloadFake, ctl *controller.Controller) {
+	go func(over chan struct{}, node *peer.Node, workload *workloadFake, ctl *controller.Controller, own *owner) {
 		defer close(over)
 		code, err := ctl.Run(ctx)
 		workload.kill()
+		own.Want(false)
 		if err == nil {
 			_ = node.Close(ctx)
-			c.set("exited")
+			if !c.restarts {
+				c.set("exited")
+			}
 		}
 		c.code = code
-	}(c.over, c.node, c.workload, c.controller)
+	}(c.over, c.node, c.workload, c.controller, c.owner)
 }
 
 func supervisorFor(d *device) controller.Supervisor {
@@ -322,6 +344,29 @@ func (d *device) serves(c *container, yes bool) {
 		}
 	}
 	d.unserved = append(d.unserved, d.now())
+}
+
+// runs notes that a workload begins or ends to run.
+func (d *device) runs(c *container, yes bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if yes == d.running[c] {
+		return
+	}
+	if yes && len(d.running) > 0 {
+		d.crowded = append(d.crowded, c.letter)
+	}
+	if yes && !d.idle.IsZero() {
+		d.longest = max(d.longest, time.Since(d.idle))
+	}
+	if yes {
+		d.running[c] = true
+	} else {
+		delete(d.running, c)
+	}
+	if d.idle = (time.Time{}); len(d.running) == 0 {
+		d.idle = time.Now()
+	}
 }
 
 // drainedTwice notes a drain that began although one had begun before.

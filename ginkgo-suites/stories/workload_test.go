@@ -36,8 +36,9 @@ func (w *workloadFake) update(change func(*workload.State)) {
 	w.mu.Lock()
 	before := w.state.Ready
 	change(&w.state)
-	after := w.state.Ready
+	after, running := w.state.Ready, w.state.Running
 	w.mu.Unlock()
+	w.c.d.runs(w.c, running)
 	if before != after {
 		w.c.d.serves(w.c, after)
 	}

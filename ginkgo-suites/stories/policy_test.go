@@ -1,0 +1,355 @@
+package stories_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/peer"
+)
+
+var _ = Describe("Take-back", func() {
+	standby := func(d *device) { d.policy.Standby = 30 * time.Second }
+
+	story("takes the service back as soon as the younger one does not serve, and the marker waits for its end", func(d *device) {
+		standby(d)
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{})
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		Expect(a.state().Reason).To(Equal(controller.ReasonStandby))
+		b.workload.lose(true)
+		d.wait(soon)
+		Expect(d.serving()).To(Equal([]string{"a"}))
+
+		By("trusting it only after ten seconds then")
+		b.workload.lose(false)
+		d.wait(9 * time.Second)
+		Expect(a.phase()).To(Equal("serving"))
+		d.wait(2 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		d.wait(28 * time.Second)
+		Expect(d.marked()).NotTo(ContainElement("a wrote"))
+		d.wait(2 * time.Second)
+		Expect(d.marked()).To(ContainElement("a wrote"))
+		Expect(a.state().Reason).To(Equal(controller.ReasonReleased))
+	})
+
+	story("takes it back after SIGTERM, and holds until the younger one serves again", func(d *device) {
+		standby(d)
+		d.policy.StopGracePeriod = 20 * time.Second
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{readyAfter: time.Second})
+		a.term()
+		d.wait(2 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		Expect(a.alive()).To(BeTrue())
+		b.restarts = true
+		b.workload.exit(1)
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("holding"))
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		b.run(plan{readyAfter: 2 * time.Second})
+		d.wait(2*time.Second + soon)
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		d.wait(20 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(a.code).To(BeZero())
+		Expect(d.marked()).NotTo(ContainElement(ContainSubstring("killed")))
+		Expect(d.serving()).To(Equal([]string{"b"}))
+	})
+
+	story("does not hold up a device that stops", func(d *device) {
+		standby(d)
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{})
+		d.wait(5 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		a.term()
+		b.term()
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(b.phase()).To(Equal("ended"))
+	})
+})
+
+var _ = Describe("Exclusive workloads", func() {
+	exclusive := func(d *device) {
+		d.policy.Exclusive = true
+		d.lock = &lock{}
+	}
+
+	for _, told := range []bool{false, true} {
+		name := "pass the resource on when the younger one is prepared"
+		if told {
+			name += ", also after SIGTERM"
+		}
+		story(name, func(d *device) {
+			exclusive(d)
+			a := beginsOld(d, plan{drains: 2 * time.Second})
+			fail := errors.New("no such device")
+			tries := 0
+			b := d.start("b", plan{readyAfter: 3 * time.Second, preflight: func(context.Context) error {
+				if tries++; tries < 3 {
+					return fail
+				}
+				return nil
+			}})
+			if told {
+				a.term()
+			}
+			d.wait(time.Second - soon)
+			Expect(b.phase()).To(Equal("starting"))
+			Expect(b.state().Reason).To(Equal(controller.ReasonPreflight))
+			d.wait(2*time.Second + 2*soon)
+			Expect(tries).To(Equal(3))
+			Expect(b.phase()).To(Equal("prepared"))
+			Expect(a.phase()).To(Equal("draining"))
+			d.wait(2 * time.Second)
+			Expect(b.phase()).To(Equal("prepared"))
+			Expect(d.running).To(HaveKey(b))
+			d.wait(3 * time.Second)
+			Expect(b.phase()).To(Equal("serving"))
+			Expect(d.crowded).To(BeEmpty())
+			Expect(d.longest).To(BeNumerically("<", 20*time.Millisecond), "between the old workload's end and the new one's start")
+			Expect(d.marked()).NotTo(ContainElement(ContainSubstring("killed")))
+			if told {
+				Expect(a.phase()).To(Equal("ended"))
+				Expect(a.code).To(BeZero())
+			} else {
+				Expect(d.hasMarker()).To(BeTrue())
+			}
+		})
+	}
+
+	story("get the resource back when the younger one fails", func(d *device) {
+		exclusive(d)
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{readyAfter: -1})
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		Expect(d.hasMarker()).To(BeFalse(), "it never served")
+		b.workload.exit(1)
+		d.wait(soon)
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		Expect(d.crowded).To(BeEmpty())
+	})
+
+	story("get it back after SIGTERM, with take-back", func(d *device) {
+		exclusive(d)
+		d.policy.Standby, d.policy.StopGracePeriod = time.Minute, 30*time.Second
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{readyAfter: -1})
+		a.term()
+		d.wait(5 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		b.restarts = true
+		b.workload.exit(1)
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("holding"))
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		b.run(plan{})
+		d.wait(time.Second)
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		d.wait(30 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(d.crowded).To(BeEmpty())
+	})
+
+	story("never run two at a time while a younger one crashes again and again", func(d *device) {
+		exclusive(d)
+		a := beginsOld(d, plan{readyAfter: 200 * time.Millisecond})
+		b := d.start("b", plan{readyAfter: 500 * time.Millisecond})
+		for range 20 {
+			d.wait(4 * time.Second)
+			if b.workload.State().Running {
+				b.workload.exit(1)
+				d.wait(100 * time.Millisecond)
+			} else {
+				b.kill()
+			}
+			b.run(plan{readyAfter: 500 * time.Millisecond})
+		}
+		d.wait(time.Minute)
+		Expect(a.phase()).To(Equal("released"))
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		Expect(d.crowded).To(BeEmpty())
+	})
+
+	story("settle who runs after a power cut", func(d *device) {
+		exclusive(d)
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{})
+		d.wait(5 * time.Second)
+		a.kill()
+		b.kill()
+		d.reboots("22222222-2222-2222-2222-222222222222")
+		a.run(plan{})
+		b.run(plan{})
+		d.wait(10 * time.Second)
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		Expect(a.phase()).To(Equal("released"))
+		Expect(d.crowded).To(BeEmpty())
+	})
+
+	Context("without a shared folder", func() {
+		story("pass the resource on, and never run two at a time", func(d *device) {
+			d.policy.Exclusive = true
+			a := beginsOld(d, plan{drains: time.Second})
+			b := d.start("b", plan{readyAfter: time.Second})
+			d.wait(5 * time.Second)
+			Expect(a.phase()).To(Equal("released"))
+			Expect(d.serving()).To(Equal([]string{"b"}))
+			b.workload.exit(1)
+			d.wait(time.Second)
+			Expect(d.serving()).To(Equal([]string{"a"}))
+			Expect(d.crowded).To(BeEmpty())
+		})
+
+		story("do not take silence for an end", func(d *device) {
+			d.policy.Exclusive = true
+			a := beginsOld(d, plan{})
+			b := d.start("b", plan{})
+			d.wait(10 * time.Second)
+			Expect(a.phase()).To(Equal("released"))
+			d.network.Partition([]string{"a"}, []string{"b"})
+			d.wait(10 * time.Minute)
+			Expect(d.serving()).To(Equal([]string{"b"}))
+			Expect(b.alive()).To(BeTrue())
+			Expect(d.crowded).To(BeEmpty())
+		})
+	})
+})
+
+var _ = Describe("A deferral", func() {
+	later := func(c *container, by time.Duration) time.Duration {
+		GinkgoHelper()
+		until, err := c.controller.Defer(context.Background(), by)
+		Expect(err).NotTo(HaveOccurred())
+		return time.Until(until)
+	}
+
+	story("holds up the drain until it is over, or withdrawn", func(d *device) {
+		a := beginsOld(d, plan{})
+		Expect(later(a, time.Minute)).To(Equal(time.Minute))
+		d.start("b", plan{})
+		d.wait(59 * time.Second)
+		Expect(a.phase()).To(Equal("serving"))
+		Expect(a.state().Reason).To(Equal(controller.ReasonDeferred))
+		Expect(*a.state().Instance.DeferredUntil).To(BeTemporally("~", time.Now().Add(time.Second), time.Millisecond))
+		later(a, time.Hour)
+		d.wait(10 * time.Minute)
+		Expect(a.phase()).To(Equal("serving"))
+		later(a, 0)
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("released"))
+		_, err := a.controller.Defer(context.Background(), time.Second)
+		Expect(err).To(MatchError(controller.ErrTooLate))
+		d.expectNoOutage()
+	})
+
+	story("lasts after SIGTERM at most until the hold must end", func(d *device) {
+		a := beginsOld(d, plan{})
+		later(a, time.Minute)
+		b := d.start("b", plan{})
+		a.term()
+		d.wait(soon)
+		Expect(later(a, time.Hour)).To(BeNumerically("~", 6500*time.Millisecond-soon, time.Millisecond))
+		d.wait(6 * time.Second)
+		Expect(a.phase()).To(Equal("holding"))
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(b.phase()).To(Equal("serving"))
+		Expect(d.marked()).To(BeEmpty())
+		d.expectNoOutage()
+	})
+
+	story("is ended by a second SIGTERM", func(d *device) {
+		a := beginsOld(d, plan{})
+		later(a, time.Minute)
+		a.term()
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("holding"))
+		a.controller.Tell()
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("is forgotten with the workload that asked for it", func(d *device) {
+		a := beginsOld(d, plan{})
+		later(a, time.Hour)
+		a.kill()
+		a.run(plan{})
+		d.wait(time.Second)
+		Expect(a.state().Instance.DeferredUntil).To(BeNil())
+		d.start("b", plan{})
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("released"))
+	})
+})
+
+// broken is a Peers that panics when it is asked.
+type broken struct {
+	*peer.Node
+	from *time.Time
+}
+
+func (b broken) Peers() []peer.Peer {
+	if !b.from.IsZero() && !time.Now().Before(*b.from) {
+		panic("a defect")
+	}
+	return b.Node.Peers()
+}
+
+var _ = Describe("A panic in the loop", func() {
+	story("does not end the service, and is visible", func(d *device) {
+		var from time.Time
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		a := beginsOld(d, plan{drains: time.Second})
+		from, d.peers = time.Now(), nil
+		d.start("b", plan{})
+		d.wait(time.Minute)
+		Expect(a.phase()).To(Equal("serving"))
+		Expect(a.alive()).To(BeTrue())
+		Expect(d.serving()).To(ContainElement("a"))
+		Expect(a.state().Failure).To(ContainSubstring("a defect"))
+		Expect(a.state().Events).To(ContainElement(HaveField("Reason", controller.Reason("Panicked"))))
+		Expect(a.state().Workload.Ready).To(BeTrue())
+		_, err := a.controller.Defer(context.Background(), time.Second)
+		Expect(err).To(MatchError(controller.ErrTooLate))
+
+		By("being told")
+		a.term()
+		d.wait(soon)
+		Expect(d.serving()).NotTo(ContainElement("a"))
+		d.wait(time.Second)
+		Expect(a.alive()).To(BeFalse())
+		Expect(a.code).To(BeZero())
+		Expect(d.marked()).To(BeEmpty())
+	})
+
+	story("ends with the workload", func(d *device) {
+		var from time.Time
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		a := d.start("a", plan{})
+		d.wait(time.Second)
+		from = time.Now()
+		a.controller.Tell()
+		d.wait(soon)
+		Expect(a.alive()).To(BeFalse())
+
+		By("panicking before the start of the workload")
+		b := d.start("b", plan{})
+		d.wait(time.Second)
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		b.workload.exit(7)
+		d.wait(soon)
+		Expect(b.alive()).To(BeFalse())
+		Expect(b.code).To(Equal(7))
+	})
+})

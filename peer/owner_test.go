@@ -1,0 +1,167 @@
+package peer_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/peer"
+)
+
+// ownerVariable makes this test binary a process that has the right in that
+// folder, until the end of its standard input. It prints a line when it has it.
+const ownerVariable = "PEER_TEST_OWNER"
+
+func beOwner(folder string) error {
+	o := peer.NewOwner(folder)
+	o.Want(true)
+	<-o.Changed()
+	if _, held, _, err := o.State(); !held {
+		return fmt.Errorf("not held: %w", err)
+	}
+	fmt.Println("held")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// held reports whether an owner has the right.
+func held(o *peer.Owner) func() bool {
+	return func() bool {
+		_, held, since, _ := o.State()
+		return held && !since.IsZero()
+	}
+}
+
+var _ = Describe("The right to run an exclusive workload", func() {
+	const patience = 20 * time.Second
+	var folder string
+	owner := func() *peer.Owner {
+		o := peer.NewOwner(folder)
+		DeferCleanup(o.Want, false)
+		return o
+	}
+	BeforeEach(func() { folder = GinkgoT().TempDir() })
+
+	It("is one's at a time, and goes to who waits when it is given up", func() {
+		a, b := owner(), owner()
+		lockable, has, _, err := a.State()
+		Expect([]bool{lockable, has}).To(Equal([]bool{true, false}))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(filepath.Join(folder, "owner")).NotTo(BeAnExistingFile(), "nobody wanted it yet")
+		a.Want(true)
+		Eventually(a.Changed()).Should(Receive())
+		Expect(held(a)()).To(BeTrue())
+		b.Want(true)
+		Consistently(held(b), "50ms", "5ms").Should(BeFalse())
+		a.Want(false)
+		Expect(held(a)()).To(BeFalse())
+		Eventually(b.Changed(), patience).Should(Receive())
+		Expect(held(b)()).To(BeTrue())
+		Expect(filepath.Join(folder, "owner")).To(BeAnExistingFile())
+	})
+
+	It("does not stay with who waited for it and does not want it any more", func() {
+		a, b, c := owner(), owner(), owner()
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
+		b.Want(true)
+		b.Want(false)
+		c.Want(true)
+		a.Want(false)
+		Eventually(held(c), patience).Should(BeTrue())
+		Expect(held(b)()).To(BeFalse())
+		b.Want(true)
+		c.Want(false)
+		Eventually(held(b), patience).Should(BeTrue())
+	})
+
+	It("ends with the process, however that ends", func() {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), ownerVariable+"="+folder)
+		_, err := child.StdinPipe()
+		Expect(err).NotTo(HaveOccurred())
+		out, err := child.StdoutPipe()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(child.Start()).To(Succeed())
+		DeferCleanup(func() {
+			_ = child.Process.Kill()
+			_ = child.Wait()
+		})
+		Expect(bufio.NewReader(out).ReadString('\n')).To(Equal("held\n"))
+		o := owner()
+		o.Want(true)
+		Consistently(held(o), "50ms", "5ms").Should(BeFalse())
+		Expect(child.Process.Kill()).To(Succeed())
+		Eventually(held(o), patience).Should(BeTrue())
+	})
+
+	It("is not another's who finds a file that is only readable", func() {
+		Expect(os.WriteFile(filepath.Join(folder, "owner"), nil, 0o444)).To(Succeed())
+		a, b := owner(), owner()
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
+		b.Want(true)
+		Consistently(held(b), "50ms", "5ms").Should(BeFalse())
+	})
+
+	It("is that of the file that has the name now", func() {
+		path := filepath.Join(folder, "owner")
+		a, b := owner(), owner()
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
+		b.Want(true)
+		Consistently(held(b), "50ms", "5ms").Should(BeFalse())
+		Expect(os.Rename(path, path+".old")).To(Succeed())
+		a.Want(false)
+		Eventually(held(b), patience).Should(BeTrue())
+		Expect(path).To(BeAnExistingFile())
+	})
+
+	DescribeTable("is not to be had where something else is", func(place func(path string) error) {
+		Expect(place(filepath.Join(folder, "owner"))).To(Succeed())
+		o := owner()
+		o.Want(true)
+		Eventually(o.Changed(), patience).Should(Receive())
+		lockable, has, _, err := o.State()
+		Expect([]bool{lockable, has}).To(Equal([]bool{false, false}))
+		Expect(err).To(MatchError(ContainSubstring(filepath.Join(folder, "owner"))))
+	},
+		Entry("a directory", func(path string) error { return os.Mkdir(path, 0o755) }),
+		Entry("a pipe", func(path string) error { return syscall.Mkfifo(path, 0o644) }),
+		Entry("a link", func(path string) error { return os.Symlink("/dev/null", path) }),
+		Entry("a link to a file that does not exist", func(path string) error { return os.Symlink(path+"x", path) }),
+	)
+})
+
+// The folder may come later than the instance.
+func TestOwnerWithoutFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "later")
+	synctest.Test(t, func(t *testing.T) {
+		o := peer.NewOwner(folder)
+		o.Want(true)
+		synctest.Wait()
+		if lockable, _, _, err := o.State(); lockable || err == nil {
+			t.Error("there is no such folder")
+		}
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second) // the pause between two tries
+		synctest.Wait()
+		if lockable, held, _, err := o.State(); !lockable || !held || err != nil {
+			t.Error("it was not found:", lockable, held, err)
+		}
+		o.Want(false)
+		synctest.Wait()
+	})
+}

@@ -118,6 +118,7 @@ func (c *container) start(readyAfter time.Duration, settings ...string) *contain
 		"HANDOVER_STATUS_SOCKET=" + filepath.Join(c.home, "sock"),
 		"HANDOVER_READINESS_FILE=" + c.readyFile(),
 		"FOLDER_SUITE_ROLE=serve",
+		"RESOURCE_NAME=" + c.letter,
 		"SERVICE_READY_AFTER=" + readyAfter.String(),
 	}, c.device.settings...), settings...)
 	c.cmd.Stdout, c.cmd.Stderr, c.cmd.Dir = c.log, c.log, c.home

@@ -20,6 +20,11 @@ func serve() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if err := take(); err != nil {
+		fmt.Fprintln(os.Stderr, "conflict:", err)
+		return 9
+	}
+	defer free()
 	ready, alone := time.After(delay), time.NewTicker(20*time.Millisecond)
 	for {
 		select {
@@ -32,6 +37,9 @@ func serve() int {
 			if os.Getppid() != parent {
 				return 1
 			}
+		case <-failing():
+			fmt.Fprintln(os.Stderr, "failed")
+			return 3
 		case <-stop:
 			return 0
 		}

@@ -51,6 +51,10 @@ var _ = DescribeTable("Exit status", func(code int, complaint string, argv ...st
 	Entry("with a file that does not exist", 78, "/no/such.yaml", "run", "--config", "/no/such.yaml", "--", "true"),
 	Entry("of a probe without an instance", 1, "no instance answers", "probe"),
 	Entry("of a status without an instance", 1, "is `handover run` running", "status"),
+	Entry("of a deferral without an instance", 1, "no instance answers", "defer", "30s"),
+	Entry("of a deferral for no time", 64, "name one duration", "defer"),
+	Entry("of a deferral for a bare number", 64, "such as 30s", "defer", "30"),
+	Entry("of a deferral into the past", 64, "such as 30s", "defer", "--", "-1s"),
 	Entry("of the workload's own flags", 0, "-n", "run", "--", "echo", "-n", "--config", "x", "-n"),
 )
 
@@ -68,13 +72,42 @@ var _ = Describe("Bad configuration", func() {
 		}
 		Expect(i.err.String()).NotTo(ContainSubstring("sesame"))
 	})
+})
 
-	It("refuses what this version cannot guarantee", func() {
-		i := newRig().container("a")
-		i.start([]string{"HANDOVER_POLICY_EXCLUSIVE=true", "HANDOVER_POLICY_STANDBY=5s"}, "sh", "-c", "echo started")
-		Expect(i.exit(patience)).To(Equal(78))
-		Expect(i.out.String()).To(BeEmpty())
-		Expect(i.err.String()).To(And(ContainSubstring("HANDOVER_POLICY_EXCLUSIVE"), ContainSubstring("HANDOVER_POLICY_STANDBY")))
+var _ = Describe("handover defer", func() {
+	It("holds up the drain that a hand-over would begin, until it is withdrawn", func() {
+		r := newRig()
+		a := r.container("a").serve(0)
+		a.until("serving", patience)
+		code, text := a.handover("defer", "10m")
+		Expect(code).To(BeZero(), text)
+		Expect(text).To(MatchRegexp(`^deferred until \d\d:\d\d:\d\d \(10m0s\)\n$`))
+		b := r.container("b").serve(0)
+		b.until("serving", patience)
+		Eventually(func() controller.Reason { return a.status().Reason }, patience, "10ms").Should(Equal(controller.ReasonDeferred))
+		_, text = a.handover("status")
+		Expect(text).To(MatchRegexp(`Deferred: +for another (10|9)m`))
+		Consistently(a.phase, "300ms", "50ms").Should(Equal("serving"))
+		code, text = a.handover("defer", "0")
+		Expect(code).To(BeZero(), text)
+		Expect(text).To(Equal("not deferred\n"))
+		a.until("released", patience)
+		code, text = a.handover("defer", "1s")
+		Expect(code).To(Equal(1))
+		Expect(text).To(ContainSubstring("too late"))
+	})
+
+	It("can be used by the workload itself, and delays a plain stop", func() {
+		r := newRig()
+		a := r.container("a")
+		a.run([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", binary+" defer 1m && exec sleep 1000")
+		a.until("serving", patience)
+		Eventually(func() *time.Time { return a.status().Instance.DeferredUntil }, patience, "10ms").ShouldNot(BeNil())
+		a.term()
+		Consistently(a.done, "1s").ShouldNot(BeClosed())
+		Expect(a.phase()).To(Equal("holding"))
+		a.term()
+		Expect(a.exit(patience)).To(Equal(128 + 15))
 	})
 })
 
@@ -312,7 +345,7 @@ var _ = Describe("The other commands", func() {
 		code, text = i.handover("completion", "bash")
 		Expect(code).To(BeZero())
 		Expect(text).To(ContainSubstring("complete"))
-		for _, command := range []string{"run", "status", "probe", "config", "version", "completion"} {
+		for _, command := range []string{"run", "status", "probe", "defer", "config", "version", "completion"} {
 			code, text = i.handover(command, "--help")
 			Expect(code).To(BeZero())
 			Expect(text).To(ContainSubstring("Examples:"), command)

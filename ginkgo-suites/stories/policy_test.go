@@ -3,6 +3,9 @@ package stories_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -280,6 +283,38 @@ var _ = Describe("A deferral", func() {
 		Expect(a.phase()).To(Equal("ended"))
 	})
 
+	story("can be asked for by HTTP, in several forms", func(d *device) {
+		a := beginsOld(d, plan{drains: time.Second})
+		for _, r := range [][2]string{{"/defer?duration=90s", ""}, {"/defer", "90s"}, {"/defer", " 1m30s\n"}, {"/defer", `{"duration": "90s"}`}} {
+			code, text := a.ask("POST", r[0], r[1])
+			Expect(code).To(Equal(200), "%v: %s", r, text)
+			Expect(text).To(MatchJSON(fmt.Sprintf(`{"deferredUntil": %q}`, time.Now().Add(90*time.Second).Format(time.RFC3339Nano))))
+		}
+		code, text := a.ask("POST", "/defer?duration=0", "")
+		Expect(code).To(Equal(200))
+		Expect(text).To(MatchJSON(`{"deferredUntil": null}`))
+		for _, bad := range [][2]string{{"/defer", ""}, {"/defer?duration=30", ""}, {"/defer?duration=-1s", ""}, {"/defer", "{"}, {"/defer", strings.Repeat("9", 2000)}} {
+			code, text := a.ask("POST", bad[0], bad[1])
+			Expect(code).To(Equal(400), "%v", bad)
+			Expect(text).NotTo(BeEmpty())
+		}
+		code, _ = a.ask("GET", "/defer", "")
+		Expect(code).To(Equal(405))
+		a.term()
+		a.controller.Tell()
+		code, text = a.ask("POST", "/defer", "30s")
+		Expect(code).To(Equal(409))
+		Expect(text).To(ContainSubstring("too late"))
+		d.wait(soon)
+	})
+
+	story("is not to be had from the public address", func(d *device) {
+		a := beginsOld(d, plan{})
+		w := httptest.NewRecorder()
+		a.controller.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/defer?duration=30s", nil))
+		Expect(w.Code).To(Equal(404))
+	})
+
 	story("is forgotten with the workload that asked for it", func(d *device) {
 		a := beginsOld(d, plan{})
 		later(a, time.Hour)
@@ -292,6 +327,13 @@ var _ = Describe("A deferral", func() {
 		Expect(a.phase()).To(Equal("released"))
 	})
 })
+
+// ask sends a request over the status socket.
+func (c *container) ask(method, path, body string) (code int, text string) {
+	w := httptest.NewRecorder()
+	c.controller.SocketHandler().ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return w.Code, w.Body.String()
+}
 
 // broken is a Peers that panics when it is asked.
 type broken struct {
@@ -322,6 +364,11 @@ var _ = Describe("A panic in the loop", func() {
 		Expect(a.state().Workload.Ready).To(BeTrue())
 		_, err := a.controller.Defer(context.Background(), time.Second)
 		Expect(err).To(MatchError(controller.ErrTooLate))
+		code, text := a.ask("GET", "/healthz", "")
+		Expect(code).To(Equal(503))
+		Expect(text).To(ContainSubstring("a defect"))
+		code, _ = a.ask("GET", "/readyz", "")
+		Expect(code).To(Equal(200), "the workload is as ready as before")
 
 		By("being told")
 		a.term()

@@ -31,11 +31,6 @@ func standby(d time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) { s.Policy.Standby = d }
 }
 
-// unserved is a release for peer b, which has not served for so long.
-func unserved(d time.Duration) func(*Snapshot) {
-	return func(s *Snapshot) { s.Memory.Drain.UnservedSince = ago(d) }
-}
-
 var _ = DescribeTable("Take-back", decides,
 	Entry("stands by after the release", with(serving(), both, standby(time.Minute), releasedFor(time.Second, false)), WorkloadStay, peer.PhaseReleased, ReasonStandby),
 	Entry("is over in time", with(serving(), both, standby(time.Second), releasedFor(time.Second, false)), WorkloadStay, peer.PhaseReleased, ReasonReleased),

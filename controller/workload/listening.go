@@ -46,42 +46,51 @@ func parseListening(line string) (inode, port string, ok bool) {
 }
 
 // listeningProbe looks for a listening TCP socket that a process of the
-// workload holds. It remembers the socket that it found, and as long as that
-// one listens it does not look at processes again.
+// workload holds. It remembers the socket that it found and where, and as long
+// as that process has it open it looks no further: for the list of sockets the
+// kernel walks its whole table, which takes milliseconds. A socket that is open
+// and was told to listen no longer, which is rare, counts as listening.
 type listeningProbe struct {
 	reaper *Reaper
 	origin origin
 	inode  string // found last
-	hidden bool   // a process did not let us see its files
+	link   string // where: a file descriptor's path in /proc
+	port   string
+	hidden bool // a process did not let us see its files
 }
+
+// socketLink is what a socket's file descriptor in /proc points to.
+func socketLink(inode string) string { return "socket:[" + inode + "]" }
 
 var errNotListening = errors.New("no process of the workload listens on a TCP port")
 
 func (p *listeningProbe) probe(context.Context) (string, error) {
-	sockets := listeningSockets()
-	if port, ok := sockets[p.inode]; ok {
-		return "listening on port " + port, nil
+	if p.link != "" {
+		if target, err := os.Readlink(p.link); err == nil && target == socketLink(p.inode) {
+			return "listening on port " + p.port, nil
+		}
 	}
-	p.inode, p.hidden = "", false
+	sockets := listeningSockets()
+	p.inode, p.link, p.hidden = "", "", false
 	if len(sockets) == 0 {
 		return "", errNotListening
 	}
 	for _, pid := range p.reaper.ownProcesses(p.origin) {
-		if inode := p.find(pid, sockets); inode != "" {
-			p.inode = inode
-			return "listening on port " + sockets[inode], nil
+		if p.find(pid, sockets) {
+			p.port = sockets[p.inode]
+			return "listening on port " + p.port, nil
 		}
 	}
 	return "", errNotListening
 }
 
-// find returns the inode of a listening socket that the process holds.
-func (p *listeningProbe) find(pid int, sockets map[string]string) string {
+// find looks for a listening socket that the process holds.
+func (p *listeningProbe) find(pid int, sockets map[string]string) bool {
 	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
 	dir, err := os.Open(folder)
 	if err != nil {
 		p.hidden = p.hidden || errors.Is(err, os.ErrPermission)
-		return ""
+		return false
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
@@ -97,10 +106,11 @@ func (p *listeningProbe) find(pid int, sockets map[string]string) string {
 		}
 		inode = strings.TrimSuffix(inode, "]")
 		if _, ok := sockets[inode]; ok {
-			return inode
+			p.inode, p.link = inode, folder+"/"+name
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
 // watchListening is readiness auto.

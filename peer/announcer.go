@@ -20,6 +20,7 @@ const (
 	askSpacing   = 50 * time.Millisecond // however often asking is switched on and off
 	answerJitter = 30 * time.Millisecond // one answer serves all who ask meanwhile
 	answerEvery  = 50 * time.Millisecond // however many ask
+	metEvery     = time.Second           // however many come
 )
 
 // announcer decides when to send. It is a state machine without a clock: the
@@ -43,6 +44,7 @@ type announcer struct {
 	lastAsk    time.Time
 	answerDue  time.Time
 	lastAnswer time.Time
+	lastMet    time.Time
 }
 
 // say takes over a new statement. Its acks must be sorted, and not change.
@@ -85,6 +87,17 @@ func (a *announcer) startBurst(now time.Time) {
 func (a *announcer) reached(now time.Time) {
 	if a.said.Phase.said() {
 		a.startBurst(now)
+	}
+}
+
+// met answers somebody who was not there before with a burst: that of the last
+// change may have been over before anybody listened. That is how it goes with an
+// instance that is told to stop while its successor is still starting.
+func (a *announcer) met(now time.Time) {
+	a.asked(now)
+	if !a.answerDue.IsZero() && !now.Before(a.lastMet.Add(metEvery)) {
+		a.lastMet = now
+		a.startBurst(sooner(a.answerDue, a.stepDue))
 	}
 }
 

@@ -58,6 +58,7 @@ var _ = Describe("The announcer", func() {
 	It("says nothing before it has something to say", func() {
 		r.asked(r.now)
 		r.reached(r.now)
+		r.met(r.now)
 		Expect(r.until(time.Hour)).To(BeEmpty())
 		Expect(r.next()).To(BeZero())
 	})
@@ -214,6 +215,35 @@ var _ = Describe("The announcer", func() {
 		Expect(sent).To(HaveLen(len(burst)))
 		Expect(sent[0]).To(Equal(sending{5 * time.Second, true}), "nothing new is said")
 		Expect(r.until(10 * time.Second)).To(Equal([]sending{{10 * time.Second, false}}))
+	})
+
+	It("answers who comes with a burst, within 50 ms", func() {
+		r.tell(Statement{Phase: PhaseServing})
+		r.until(5 * time.Second)
+		r.met(r.now)
+		sent := r.until(8 * time.Second)
+		Expect(sent).To(HaveLen(len(burst)))
+		Expect(sent[0].at).To(BeNumerically("<=", 5*time.Second+50*time.Millisecond))
+		for _, s := range sent {
+			Expect(s.repeat).To(BeTrue(), "nothing new is said")
+		}
+	})
+
+	It("does not put off what is due when somebody comes", func() {
+		r.tell(Statement{Phase: PhaseServing})
+		r.met(r.now)
+		Expect(r.until(0)).To(Equal([]sending{{0, false}}))
+		Expect(r.until(5 * time.Second)).To(HaveLen(len(burst) - 1))
+	})
+
+	It("says no more than that, and answers, however many come", func() {
+		r.tell(Statement{Phase: PhaseServing})
+		r.until(5 * time.Second)
+		for i := range 10_000 { // one in every millisecond
+			r.met(r.now)
+			r.until(5*time.Second + time.Duration(i)*time.Millisecond)
+		}
+		Expect(len(r.sent)).To(BeNumerically("<=", 10*(len(burst)+20)+len(burst)))
 	})
 
 	It("does not catch up on what it missed while the machine was suspended", func() {

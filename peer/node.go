@@ -240,7 +240,10 @@ func (n *Node) take(h heard) {
 	if v.changed || asking {
 		n.changeAt(at)
 	}
-	if h.announcement.Ask || (v.fresh && h.announcement.Phase != PhaseGone) {
+	switch {
+	case v.fresh && h.announcement.Phase != PhaseGone:
+		n.announcer.met(at)
+	case h.announcement.Ask:
 		n.announcer.asked(at)
 	}
 }

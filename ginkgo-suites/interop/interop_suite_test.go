@@ -42,7 +42,11 @@ var kit struct {
 	NoLibrary string
 }
 
+// specsRan tells that the specs ran: they can, only once in a process.
+var specsRan bool
+
 func TestInterop(t *testing.T) {
+	specsRan = true
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "handover and others")
 }
@@ -78,8 +82,8 @@ func build(path string) error {
 	return command("go", append(args, "github.com/handover-controller/handover/cmd/handover")...)
 }
 
-// installLibrary makes a folder with the package from npm, the service that uses
-// it, and a place to mount the folder that old and new share.
+// installLibrary makes a folder with the package from npm, the services that
+// use it, and a place to mount the folder that old and new share.
 func installLibrary(dir string) error {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -89,12 +93,14 @@ func installLibrary(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "balena"), 0o755); err != nil {
 		return err
 	}
-	service, err := os.ReadFile(filepath.Join("testdata", "service.js"))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "service.js"), service, 0o644); err != nil {
-		return err
+	for _, name := range []string{"service.js", "beside.js"} {
+		service, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), service, 0o644); err != nil {
+			return err
+		}
 	}
 	if err := command("npm", "install", "--prefix", dir, "--prefer-offline", "--no-audit", "--no-fund",
 		"--ignore-scripts", "--no-update-notifier", "--fetch-retries=1", handoverLib); err != nil {

@@ -20,6 +20,7 @@ const (
 // that it is given.
 type fakeSupervisor struct {
 	server *http.Server
+	delay  time.Duration // of every answer; set before anybody asks
 
 	mu         sync.Mutex
 	containers []listedContainer
@@ -81,6 +82,7 @@ func (s *fakeSupervisor) set(id, status string) {
 }
 
 func (s *fakeSupervisor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(s.delay) // what a Supervisor takes that asks Docker
 	s.mu.Lock()
 	containers := slices.Clone(s.containers)
 	s.mu.Unlock()

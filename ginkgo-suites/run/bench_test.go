@@ -23,12 +23,15 @@ func buildRelease(b *testing.B) string {
 	return path
 }
 
+// benchEnviron is for a container on ports of its own, so that what others say
+// on loopback does not wake it.
 func benchEnviron(b *testing.B, letter string) []string {
-	dir := b.TempDir()
+	dir, port := b.TempDir(), 20000+2*(os.Getpid()%20000)
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "BALENA_APP_ID=1", "BALENA_SERVICE_NAME=bench",
 		"HANDOVER_SERVICE_CONTAINER_ID=" + strings.Repeat(letter, 64), "HANDOVER_SERVICE_STATE_DIR=" + dir,
 		"HANDOVER_NETWORK_MODE=host", "HANDOVER_NETWORK_INTERFACE=lo", "HANDOVER_STATUS_SOCKET=" + filepath.Join(dir, "sock"),
+		fmt.Sprint("HANDOVER_NETWORK_PORT=", port), fmt.Sprint("HANDOVER_ANNOUNCE_STATUS_PORT=", port+1),
 		"HANDOVER_LOG_LEVEL=error",
 	}
 }
@@ -64,16 +67,26 @@ func BenchmarkStartUp(b *testing.B) {
 }
 
 // BenchmarkIdle reports what an instance costs that serves and hears nobody:
-// resident memory, and how often its threads went to sleep and were woken. Each
-// round is ten seconds, one announcement, long.
+// resident memory, processor time, and how often its threads went to sleep and
+// were woken. Each round is ten seconds, one announcement, long. On balena there
+// is a shared folder.
 func BenchmarkIdle(b *testing.B) {
 	program := buildRelease(b)
-	for _, c := range []struct{ name, readiness string }{
-		{"ready after its start", "HANDOVER_READINESS_AFTER=1s"},
-		{"probed over TCP every 5 s", ""},
+	const after = "HANDOVER_READINESS_AFTER=1s"
+	for _, c := range []struct {
+		name, readiness string
+		folder          bool
+	}{
+		{"ready after its start", after, false},
+		{"ready after its start, with the folder", after, true},
+		{"probed over TCP every 5 s", "", false},
+		{"probed over TCP every 5 s, with the folder", "", true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			environ := benchEnviron(b, "a")
+			environ := append(benchEnviron(b, "a"), "HANDOVER_ANNOUNCE_FOLDER=off")
+			if c.folder {
+				environ = append(environ, "HANDOVER_ANNOUNCE_FOLDER="+b.TempDir())
+			}
 			if c.readiness == "" {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -93,13 +106,14 @@ func BenchmarkIdle(b *testing.B) {
 			}()
 			time.Sleep(5 * time.Second) // its first burst and its readiness are not idleness
 			rounds := 0
-			before := switches(b, cmd.Process.Pid)
+			before, ran := switches(b, cmd.Process.Pid), processor(b, cmd.Process.Pid)
 			b.ResetTimer()
 			for b.Loop() {
 				time.Sleep(10 * time.Second) // what is measured
 				rounds++
 			}
 			b.ReportMetric(float64(switches(b, cmd.Process.Pid)-before)*6/float64(rounds), "wake-ups/min")
+			b.ReportMetric((processor(b, cmd.Process.Pid)-ran).Seconds()*360/float64(rounds), "s-processor/hour")
 			b.ReportMetric(float64(field(b, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid), "VmRSS:"))/1024, "MiB-resident")
 			b.ReportMetric(0, "ns/op")
 		})
@@ -115,6 +129,25 @@ func switches(b *testing.B, pid int) int {
 	sum := 0
 	for _, task := range tasks {
 		sum += field(b, task, "voluntary_ctxt_switches:")
+	}
+	return sum
+}
+
+// processor sums how long all threads have run.
+func processor(b *testing.B, pid int) time.Duration {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(tasks) == 0 {
+		b.Fatal("no threads:", err)
+	}
+	var sum time.Duration
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var ran time.Duration
+		_, _ = fmt.Sscan(string(text), &ran)
+		sum += ran
 	}
 	return sum
 }

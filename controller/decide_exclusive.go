@@ -18,7 +18,16 @@ func (w *world) prepare(d *Decision) {
 	d.Phase, d.Own = peer.PhasePrepared, true
 	if why := w.occupied(); why != "" {
 		d.Workload, d.Ask = WorkloadWait, true
+		w.watchResource(d)
 		d.Reason, d.Message = ReasonOccupied, "prepared; the workload is started as soon as the resource is free: "+why
+	}
+}
+
+// watchResource asks the Supervisor again and again where only its list can tell
+// that the resource is free.
+func (w *world) watchResource(d *Decision) {
+	if !w.Owner.Lockable && !w.Policy.SupervisorOff {
+		d.Poll, d.AskSince = true, later(d.AskSince, w.PeerLostAt)
 	}
 }
 

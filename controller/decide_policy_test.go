@@ -133,6 +133,20 @@ var _ = Describe("An exclusive instance", func() {
 		Expect(wants(lost)).To(BeTrue())
 	})
 
+	It("asks the Supervisor again and again where there is no lock", func() {
+		s := with(serving(), listening(time.Hour), exclusively(noLock), answers(ownListed("Running"), listed("c", "Running", created.Add(-time.Minute))),
+			func(s *Snapshot) { s.PeerLostAt = ago(time.Millisecond) })
+		Expect(Decide(s).Reason).To(Equal(ReasonOccupied))
+		Expect(Decide(s).Poll).To(BeTrue())
+		Expect(Decide(s).AskSince).To(Equal(ago(time.Millisecond)))
+		s = with(serving(), exclusively(noLock), releasedFor(time.Minute, true), hears(youngerPeer(), heard(30*time.Second)), answers(ownListed("Running"), otherListed("Running")))
+		Expect(Decide(s).Reason).To(Equal(ReasonOccupied))
+		Expect(Decide(s).Poll).To(BeTrue())
+		s.Owner = taken
+		s.Peers[0].Gone = true
+		Expect(Decide(s).Reason).To(Equal(ReasonOccupied))
+	})
+
 	It("that is not exclusive wants nothing", func() {
 		Expect(wants(with(serving(), notStarted))).To(BeFalse())
 		Expect(wants(with(serving(), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)))).To(BeFalse())

@@ -57,6 +57,9 @@ func (w *world) released() Decision {
 	if !drain.Completed || b == nil || !w.heard(b.Peer, uneasyAfter) {
 		d.AskEvery, d.Poll = askEvery, !w.Policy.SupervisorOff
 	}
+	if lost {
+		w.watchResource(&d)
+	}
 	w.memory.Drain = &drain
 	d.Conditions = w.conditions(b)
 	return d

@@ -1,4 +1,4 @@
-// Package demo_test runs `handover demo` as a user does.
+// Package demo_test runs `handover demo` and the soak as a user does.
 package demo_test
 
 import (
@@ -23,15 +23,27 @@ func TestDemo(t *testing.T) {
 // root is the module's folder.
 var root = filepath.Join("..", "..")
 
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("SOAK_TEST_DIR"); dir != "" {
+		os.Exit(countingService(dir))
+	}
+	os.Exit(m.Run())
+}
+
 // build builds the program, with other contents for some of its files.
 func build(dir, name string, instead map[string]string) string {
+	GinkgoHelper()
+	return buildOf(dir, name, "/cmd/handover", instead)
+}
+
+func buildOf(dir, name, what string, instead map[string]string) string {
 	GinkgoHelper()
 	path := filepath.Join(dir, name)
 	args := []string{"build", "-o", path}
 	if len(instead) > 0 {
 		args = append(args, "-overlay", overlay(dir, name, instead))
 	}
-	cmd := exec.Command("go", append(args, module+"/cmd/handover")...)
+	cmd := exec.Command("go", append(args, module+what)...)
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
 	return path

@@ -40,6 +40,12 @@ var atOnce = make(chan struct{}, 3)
 
 // start runs the demo in the background.
 func start(dir, program string, args ...string) *run {
+	return launch(dir, args, atOnce, func(tmp string) *exec.Cmd { return demo(program, tmp, args...) })
+}
+
+// launch runs a command with a TMPDIR of its own in the background, as soon as
+// few enough others run.
+func launch(dir string, args []string, atOnce chan struct{}, command func(tmp string) *exec.Cmd) *run {
 	r := &run{args: args, done: make(chan struct{})}
 	var err error
 	r.dir, err = os.MkdirTemp(dir, "tmp")
@@ -49,7 +55,7 @@ func start(dir, program string, args ...string) *run {
 		atOnce <- struct{}{}
 		defer func() { <-atOnce }()
 		began := time.Now()
-		cmd := demo(program, r.dir, args...)
+		cmd := command(r.dir)
 		out, _ := cmd.CombinedOutput()
 		r.code, r.out, r.took = cmd.ProcessState.ExitCode(), string(out), time.Since(began)
 	}()

@@ -28,8 +28,8 @@ import (
 //	BALENA_SERVICE_HANDOVER_COMPLETE_PATH  the marker in it
 //
 // When the process ends, what it left behind is killed, as the kernel does with
-// the processes of a PID namespace: all that have the container's id in their
-// environment.
+// the processes of a PID namespace: all that have the container's id and Dir in
+// their environment.
 type Processes struct {
 	// Dir is where the containers' folders are made; it must exist.
 	Dir string
@@ -89,7 +89,7 @@ func (p *Processes) Start(c Container) (Process, error) {
 	if err := p.onThread(cmd.Start); err != nil {
 		return nil, fmt.Errorf("simulator: start container %.12s: %w", c.ID, err)
 	}
-	r := &realProcess{id: c.ID, cmd: cmd, done: make(chan struct{})}
+	r := &realProcess{id: c.ID, dir: p.Dir, cmd: cmd, done: make(chan struct{})}
 	go r.wait()
 	return r, nil
 }
@@ -134,6 +134,7 @@ const containerVariable = "HANDOVER_SERVICE_CONTAINER_ID="
 // realProcess is the process of a container.
 type realProcess struct {
 	id   string
+	dir  string
 	cmd  *exec.Cmd
 	done chan struct{}
 	code int
@@ -142,6 +143,9 @@ type realProcess struct {
 func (r *realProcess) Done() <-chan struct{} { return r.done }
 
 func (r *realProcess) Code() int { return r.code }
+
+// PID is the process's id, for those who want to look at it.
+func (r *realProcess) PID() int { return r.cmd.Process.Pid }
 
 func (r *realProcess) Signal(s syscall.Signal) {
 	_ = r.cmd.Process.Signal(s) // it may have ended
@@ -154,25 +158,26 @@ func (r *realProcess) wait() {
 	if status.Signaled() {
 		r.code = 128 + int(status.Signal())
 	}
-	sweep(r.id)
+	sweep(r.id, r.dir)
 	close(r.done)
 }
 
-// sweep kills what still runs of a container. Its id is in no other process's
-// environment.
-func sweep(id string) {
+// sweep kills what still runs of a container. Its id and folder are in no other
+// process's environment; the id alone may be: in another simulation with the
+// same seed.
+func sweep(id, dir string) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return
 	}
-	cookie := []byte(containerVariable + id)
+	cookie, place := []byte(containerVariable+id), []byte("="+filepath.Clean(dir)+"/")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
 		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if err != nil || !bytes.Contains(env, cookie) {
+		if err != nil || !bytes.Contains(env, cookie) || !bytes.Contains(env, place) {
 			continue
 		}
 		if stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat")); err == nil && strings.Contains(string(stat), ") Z ") {

@@ -40,6 +40,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+func must(p simulator.Process, err error) simulator.Process {
+	GinkgoHelper()
+	Expect(err).NotTo(HaveOccurred())
+	return p
+}
+
 var _ = Describe("Containers as real processes", func() {
 	var (
 		dir string
@@ -119,6 +125,21 @@ var _ = Describe("Containers as real processes", func() {
 			state, _ := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(left)).Output()
 			return strings.TrimSpace(string(state))
 		}, patience).Should(Or(BeEmpty(), HavePrefix("Z")))
+	})
+
+	It("leave those of another simulation alone, whose ids are the same with the same seed", func() {
+		script := func(simulator.Container) []string { return []string{"sh", "-c", "exec sleep 60"} }
+		here := &simulator.Processes{Dir: GinkgoT().TempDir(), Command: script}
+		there := &simulator.Processes{Dir: GinkgoT().TempDir(), Command: script}
+		c := simulator.Container{ID: strings.Repeat("e", 64)}
+		ends, stays, twin := must(here.Start(c)), must(there.Start(c)), must(here.Start(c))
+		ends.Signal(syscall.SIGKILL)
+		Eventually(ends.Done(), patience).Should(BeClosed())
+		Eventually(twin.Done(), patience).Should(BeClosed())
+		Expect(twin.Code()).To(Equal(128+9), "of the same container")
+		stays.Signal(syscall.SIGTERM)
+		Eventually(stays.Done(), patience).Should(BeClosed())
+		Expect(stays.Code()).To(Equal(128 + 15))
 	})
 
 	It("end with a signal's status", func(ctx SpecContext) {

@@ -6,6 +6,10 @@
 // requests, in which each refused connection, reset, status other than 2xx and
 // broken body is a failed request. Nothing is tried twice.
 //
-// It is made for loopback, seconds and thousands of requests. The front is no
-// proxy for production, and the service does no work but sleep.
+// [Soak] does the same again and again, for as long as one likes: see command
+// ginkgo-suites/soak. It is no part of the program that is released.
+//
+// It is made for loopback and some hundred requests per second, and [Run] for
+// seconds. The front is no proxy for production, and the service does no work
+// but sleep.
 package demo

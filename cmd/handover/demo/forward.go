@@ -69,7 +69,7 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 		entry.Failed, entry.Reason = true, fmt.Sprintf("status %d", got.status)
 	}
 	// Before the client has the answer: so it knows of none that is not logged.
-	f.log.Add(&entry)
+	f.options.OnRequest(&entry)
 
 	switch {
 	case !found:

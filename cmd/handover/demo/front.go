@@ -23,13 +23,17 @@ type Backend struct {
 // FrontOptions say how a Front works. A zero value stands for the default.
 type FrontOptions struct {
 	CheckEvery   time.Duration // pause between two checks of a backend; 100 ms
-	CheckTimeout time.Duration // a check that takes longer has failed; 500 ms
+	CheckTimeout time.Duration // a check that takes longer is late; 300 ms
 	Timeout      time.Duration // a request that takes a backend longer has failed; 5 s
 
 	// OnReady is called when a backend's readiness changes, also when one that
 	// was ready is removed: always by the same goroutine, in the order of the
 	// changes. It may call Add and Remove, but not Close.
 	OnReady func(name string, ready bool)
+
+	// OnRequest is told of each request that is over, by many goroutines at once,
+	// instead of the log, which stays empty: for runs of any length. Nil: the log.
+	OnRequest func(*Request)
 }
 
 // Front is a small HTTP proxy on loopback, as a load balancer in front of the
@@ -37,7 +41,9 @@ type FrontOptions struct {
 // good, to one after the other. With none it answers 503 at once.
 //
 // It tries nothing twice, and a failed request does not make a backend unready:
-// only its check does. So whatever goes wrong is in the log.
+// only its check does. So whatever goes wrong is in the log. A check that is late
+// has failed as long as that of another backend was good. While a busy machine
+// lets nobody answer in time, requests go to those whose last answer was good.
 type Front struct {
 	options   FrontOptions
 	log       *Log
@@ -58,7 +64,9 @@ type Front struct {
 
 type backend struct {
 	Backend
-	ready bool
+	good  bool // the last answer of its check
+	late  bool // the check after it was
+	ready bool // requests are sent to it
 	stop  context.CancelFunc
 }
 
@@ -73,7 +81,7 @@ var errFrontClosed = errors.New("the front was closed")
 // NewFront starts a front without backends.
 func NewFront(o FrontOptions) (*Front, error) {
 	setDefault(&o.CheckEvery, 100*time.Millisecond)
-	setDefault(&o.CheckTimeout, 500*time.Millisecond)
+	setDefault(&o.CheckTimeout, 300*time.Millisecond)
 	setDefault(&o.Timeout, 5*time.Second)
 	if o.OnReady == nil {
 		o.OnReady = func(string, bool) {}
@@ -90,6 +98,9 @@ func NewFront(o FrontOptions) (*Front, error) {
 		transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, ResponseHeaderTimeout: o.Timeout},
 		changed:   make(chan struct{}, 1),
 	}
+	if o.OnRequest == nil {
+		f.options.OnRequest = f.log.Add
+	}
 	f.server = &http.Server{
 		Handler:           http.HandlerFunc(f.serve),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -103,8 +114,8 @@ func NewFront(o FrontOptions) (*Front, error) {
 // URL returns where the front listens, such as http://127.0.0.1:40123.
 func (f *Front) URL() string { return f.url }
 
-// Log returns the log of all requests that are over. After Close it does not
-// grow any more.
+// Log returns the log of all requests that are over, unless OnRequest is set.
+// After Close it does not grow any more.
 func (f *Front) Log() *Log { return f.log }
 
 // Add begins to check a backend, at once, and to send requests to it while its
@@ -138,9 +149,18 @@ func (f *Front) remove(name string) {
 	f.backends = slices.Delete(f.backends, i, i+1)
 	b.stop()
 	f.set(b, false)
+	f.settle()
 }
 
-// set notes whether a backend is ready. The caller holds the lock.
+// settle finds out whom requests are sent to. The caller holds the lock.
+func (f *Front) settle() {
+	onTime := slices.ContainsFunc(f.backends, func(b *backend) bool { return b.good && !b.late })
+	for _, b := range f.backends {
+		f.set(b, b.good && (!b.late || !onTime))
+	}
+}
+
+// set notes whether requests are sent to a backend. The caller holds the lock.
 func (f *Front) set(b *backend, ready bool) {
 	if b.ready == ready {
 		return
@@ -153,7 +173,7 @@ func (f *Front) set(b *backend, ready bool) {
 	}
 }
 
-// Ready returns the names of the backends whose last check was good.
+// Ready returns the names of the backends that requests are sent to.
 func (f *Front) Ready() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -196,11 +216,15 @@ func (f *Front) check(ctx context.Context, b *backend) {
 	defer tick.Stop()
 	for {
 		bounded, cancel := context.WithTimeout(ctx, f.options.CheckTimeout)
-		good := b.Check(bounded) && bounded.Err() == nil
+		good := b.Check(bounded)
+		late := bounded.Err() != nil
 		cancel()
 		f.mu.Lock()
 		if ctx.Err() == nil { // else it was removed, which has been noted
-			f.set(b, good)
+			if b.late = late; !late {
+				b.good = good
+			}
+			f.settle()
 		}
 		f.mu.Unlock()
 		select {

@@ -266,17 +266,49 @@ var _ = Describe("The front", func() {
 		Expect(f.Ready()).To(BeEmpty())
 	})
 
-	It("takes a check that does not answer in time for a bad one", func() {
+	It("takes a check that is late for a bad one, as long as another one is good", func() {
 		f := newFront(demo.FrontOptions{CheckTimeout: 10 * time.Millisecond})
-		var checks atomic.Int32
-		f.Add(demo.Backend{Name: "A", Address: freeAddress(), Check: func(ctx context.Context) bool {
-			if checks.Add(1) > 1 {
-				<-ctx.Done()
-			}
-			return true
-		}})
+		// Each check is on time, late, or on time and bad.
+		type check struct {
+			late, bad atomic.Bool
+			checks    atomic.Int32
+		}
+		add := func(name string) *check {
+			c := &check{}
+			f.Add(demo.Backend{Name: name, Address: freeAddress(), Check: func(ctx context.Context) bool {
+				c.checks.Add(1)
+				if c.late.Load() {
+					<-ctx.Done()
+				}
+				return !c.bad.Load()
+			}})
+			return c
+		}
+		a, b := add("A"), add("B")
+		Eventually(f.Ready).Should(ConsistOf("A", "B"))
+		a.late.Store(true)
+		Eventually(f.Ready).Should(ConsistOf("B"))
+		never := add("C") // never was good
+		never.bad.Store(true)
+		By("sending to all whose last answer was good, while nobody answers in time")
+		b.late.Store(true)
+		Eventually(f.Ready).Should(ConsistOf("A", "B"))
+		By("believing one that says that it is not ready")
+		b.bad.Store(true)
+		b.late.Store(false)
 		Eventually(f.Ready).Should(ConsistOf("A"))
+		By("preferring one that answers in time")
+		b.bad.Store(false)
+		Eventually(f.Ready).Should(ConsistOf("B"))
+		By("believing nobody who was never good")
+		b.bad.Store(true)
+		a.bad.Store(true)
+		a.late.Store(false)
 		Eventually(f.Ready).Should(BeEmpty())
+		never.late.Store(true)
+		seen := never.checks.Load()
+		Eventually(never.checks.Load).Should(BeNumerically(">", seen+3))
+		Expect(f.Ready()).To(BeEmpty())
 	})
 
 	It("checks a URL", func() {

@@ -19,6 +19,9 @@ type LoadOptions struct {
 	LongPerSecond int           // long requests per second, in addition; 4, negative: none
 	ShortTakes    time.Duration // work that a short request asks for; 2 ms
 	LongTakes     time.Duration // work that a long request asks for; 1.5 s
+	// AtOnce is how many requests may be in flight; none is sent beyond it. It
+	// keeps a machine that is too slow for the load from running out of memory.
+	AtOnce int // 5000
 
 	transport http.RoundTripper // tests set it
 }
@@ -28,6 +31,7 @@ func (o *LoadOptions) setDefaults() {
 	setDefault(&o.LongPerSecond, 4)
 	setDefault(&o.ShortTakes, 2*time.Millisecond)
 	setDefault(&o.LongTakes, 1500*time.Millisecond)
+	setDefault(&o.AtOnce, 5000)
 }
 
 func setDefault[T comparable](v *T, to T) {
@@ -42,8 +46,9 @@ func setDefault[T comparable](v *T, to T) {
 // were answered, so that an outage counts in full. Those that are due while
 // the machine is busy are sent as soon as it is not.
 //
-// Connections to the front are kept alive. Its own answers are all that a
-// request can fail with: the front ends no connection before it is closed.
+// Connections to the front are kept alive, those that a burst needed for two
+// more seconds. The front's own answers are all that a request can fail with:
+// it ends no connection before it is closed.
 type Load struct {
 	options LoadOptions
 	client  *http.Client
@@ -51,7 +56,7 @@ type Load struct {
 	once    sync.Once
 	running sync.WaitGroup
 
-	sent, answered, failed atomic.Int64
+	sent, answered, failed, skipped atomic.Int64
 }
 
 // StartLoad begins to send, until Stop or until the context ends. The end of
@@ -59,7 +64,7 @@ type Load struct {
 func StartLoad(ctx context.Context, o LoadOptions) *Load {
 	o.setDefaults()
 	if o.transport == nil {
-		o.transport = &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true}
+		o.transport = &http.Transport{MaxIdleConnsPerHost: 1000, IdleConnTimeout: 2 * time.Second, DisableCompression: true}
 	}
 	l := &Load{
 		options: o, stop: make(chan struct{}),
@@ -73,6 +78,10 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // Sent returns how many requests were sent so far.
 func (l *Load) Sent() int { return int(l.sent.Load()) }
+
+// Skipped returns how many requests were not sent because too many were in
+// flight.
+func (l *Load) Skipped() int { return int(l.skipped.Load()) }
 
 // Answered returns how many requests got a whole answer with a 2xx status.
 func (l *Load) Answered() int { return int(l.answered.Load()) }
@@ -128,6 +137,10 @@ func (l *Load) send(ctx context.Context) {
 		next := time.Duration(1<<63 - 1)
 		for _, p := range paces {
 			for ; p.next() <= elapsed; p.sent++ {
+				if l.sent.Load()-l.answered.Load()-l.failed.Load() >= int64(l.options.AtOnce) {
+					l.skipped.Add(1)
+					continue
+				}
 				l.sent.Add(1)
 				l.running.Go(func() { l.request(ctx, p.url) })
 			}

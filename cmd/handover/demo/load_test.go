@@ -43,6 +43,16 @@ var _ = Describe("The load", func() {
 		l.Stop()
 	})
 
+	inBubble("does not pile up without end", func() {
+		l := demo.StartLoad(context.Background(), demo.LoadOptions{URL: "http://front", PerSecond: 100, LongPerSecond: -1, AtOnce: 30}.Over(answering(time.Second)))
+		time.Sleep(2*time.Second - time.Millisecond)
+		synctest.Wait()
+		Expect(l.Sent()).To(Equal(60))
+		Expect(l.Skipped()).To(Equal(140))
+		l.Stop()
+		Expect(l.Answered()).To(Equal(60))
+	})
+
 	inBubble("ends with its context, and what is in flight too", func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		l := demo.StartLoad(ctx, demo.LoadOptions{URL: "http://front", PerSecond: 10, LongPerSecond: -1}.Over(answering(time.Hour)))

@@ -37,8 +37,8 @@ var ErrUnexpected = errors.New("not as expected")
 // whether all went as the scenario says. The error says what did not; nil if
 // all did. Nothing is left behind, unless this process is killed with SIGKILL.
 func Run(ctx context.Context, o Options) (err error) {
-	if lo, err := net.InterfaceByName("lo"); err != nil || lo.Flags&net.FlagUp == 0 {
-		return errors.New("demo: the loopback interface lo is not up; try: ip link set lo up")
+	if err := needLoopback(); err != nil {
+		return err
 	}
 	dir, err := makeFolder()
 	if err != nil {
@@ -59,6 +59,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	w.report(wrong)
 	if len(wrong) > 0 {
 		return fmt.Errorf("%w:\n%w", ErrUnexpected, errors.Join(wrong...))
+	}
+	return nil
+}
+
+func needLoopback() error {
+	if lo, err := net.InterfaceByName("lo"); err != nil || lo.Flags&net.FlagUp == 0 {
+		return errors.New("demo: the loopback interface lo is not up; try: ip link set lo up")
 	}
 	return nil
 }

@@ -14,11 +14,16 @@ import (
 	"github.com/handover-controller/handover/controller"
 )
 
-// watch follows an instance by its /events until its process has ended.
+// watch shows what an instance says of itself until its process has ended.
 func (w *world) watch(ctx context.Context, name string, i *instance) {
-	const retry = 10 * time.Millisecond
 	v := &viewer{w: w, name: name}
-	for ctx.Err() == nil {
+	i.follow(ctx, v.see)
+}
+
+// follow follows an instance by its /events until its process has ended.
+func (i *instance) follow(ctx context.Context, see func(*controller.Status)) {
+	const retry = 10 * time.Millisecond
+	for seen := false; ctx.Err() == nil && !seen; {
 		answer, err := i.get(ctx, "/events")
 		if err != nil {
 			select { // it has not opened its socket yet
@@ -33,13 +38,11 @@ func (w *world) watch(ctx context.Context, name string, i *instance) {
 			data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
 			var s controller.Status
 			if ok && json.Unmarshal(data, &s) == nil && ctx.Err() == nil {
-				v.see(&s)
+				see(&s)
+				seen = true // by the last process that there is
 			}
 		}
 		_ = answer.Body.Close()
-		if v.last != "" {
-			return // it was the last one
-		}
 	}
 }
 

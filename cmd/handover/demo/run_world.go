@@ -97,7 +97,12 @@ func (w *world) command(simulator.Container) []string {
 	if w.o.Scenario.Plain {
 		return []string{w.o.Program, ServiceCommand}
 	}
-	return []string{w.o.Program, "run", "--", w.o.Program, ServiceCommand}
+	return guarded(w.o.Program)
+}
+
+// guarded is the service with handover around it.
+func guarded(program string) []string {
+	return []string{program, "run", "--", program, ServiceCommand}
 }
 
 // ServiceCommand is the subcommand that is the bundled service.
@@ -110,24 +115,28 @@ func (w *world) environ(c simulator.Container) []string {
 	if does.NeverReady {
 		ready = Never
 	}
-	address := w.address(c.ID)
-	env := []string{
-		VariableName + "=" + w.name(c),
+	env := environOf(w.dir, w.name(c), w.address(c.ID), ready, c.Release)
+	if does.CrashAfter > 0 {
+		env = append(env, VariableCrashAfter+"="+does.CrashAfter.String())
+	}
+	return env
+}
+
+// environOf is the environment of handover and of the service in a container.
+func environOf(dir, name, address, ready string, r simulator.Release) []string {
+	return []string{
+		VariableName + "=" + name,
 		VariableAddress + "=" + address,
 		VariableReadyAfter + "=" + ready,
-		"HANDOVER_CONFIG=" + settings(w.dir),
+		"HANDOVER_CONFIG=" + settings(dir),
 		"HANDOVER_NETWORK_MODE=host", // on loopback only, never on the user's network
 		"HANDOVER_NETWORK_INTERFACE=lo",
-		"HANDOVER_SERVICE_STOP_GRACE_PERIOD=" + c.Release.StopGracePeriod.String(),
+		"HANDOVER_SERVICE_STOP_GRACE_PERIOD=" + r.StopGracePeriod.String(),
 		"HANDOVER_READINESS_HTTP=http://" + address + "/ready",
 		"HANDOVER_READINESS_PERIOD=100ms",
 		"HANDOVER_POLICY_SETTLE=" + proxyTime.String(),
 		"HANDOVER_POLICY_DRAIN_DELAY=" + proxyTime.String(),
 	}
-	if does.CrashAfter > 0 {
-		env = append(env, VariableCrashAfter+"="+does.CrashAfter.String())
-	}
-	return env
 }
 
 // address is where a container's service listens.

@@ -53,7 +53,7 @@ func Service(ctx context.Context, getenv func(string) string, stdout, stderr io.
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.address)
+	listener, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(o.address))
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "demo service: listen: %v; set %s to a free port\n", err, VariableAddress)
 		return exitCrashed
@@ -64,9 +64,11 @@ func Service(ctx context.Context, getenv func(string) string, stdout, stderr io.
 	say("listens on %s", listener.Addr())
 
 	s := &service{name: o.name, readyAt: time.Now().Add(o.readyAfter), never: o.never}
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+	open := &connections{}
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, ConnState: open.changed}
+	door := closing{listener}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(door) }()
 
 	var crash <-chan time.Time
 	if o.crashAfter > 0 {
@@ -85,6 +87,12 @@ func Service(ctx context.Context, getenv func(string) string, stdout, stderr io.
 	case <-ctx.Done():
 	}
 	say("was told to stop, finishes %d requests", s.inFlight.Load())
+	door.closeSoon()
+	if err := <-failed; !errors.Is(err, net.ErrClosed) {
+		_, _ = fmt.Fprintf(stderr, "demo service: serve: %v\n", err)
+		return exitCrashed
+	}
+	open.finished()
 	// No deadline: whoever stops the service knows how long it may take.
 	if err := server.Shutdown(context.Background()); err != nil {
 		_, _ = fmt.Fprintf(stderr, "demo service: shut down: %v\n", err)

@@ -9,23 +9,24 @@ import (
 // serviceOptions is what the environment says.
 type serviceOptions struct {
 	name       string
-	address    string
+	address    netip.AddrPort
 	readyAfter time.Duration
 	never      bool
 	crashAfter time.Duration // 0: it does not crash
 }
 
 func readServiceOptions(getenv func(string) string) (serviceOptions, error) {
-	o := serviceOptions{name: getenv(VariableName), address: getenv(VariableAddress)}
+	o := serviceOptions{name: getenv(VariableName)}
 	if o.name == "" {
 		o.name = "A"
 	}
 	if !plainName(o.name) {
 		return o, refused(VariableName, o.name, "1 to 20 letters, digits, '-', '_' or '.'")
 	}
-	address, err := netip.ParseAddrPort(o.address)
-	if err != nil || !address.Addr().IsLoopback() {
-		return o, refused(VariableAddress, o.address, "a loopback address and a port, such as 127.0.0.1:8080")
+	var err error
+	o.address, err = netip.ParseAddrPort(getenv(VariableAddress))
+	if err != nil || !o.address.Addr().IsLoopback() {
+		return o, refused(VariableAddress, getenv(VariableAddress), "a loopback address and a port, such as 127.0.0.1:8080")
 	}
 	switch text := getenv(VariableReadyAfter); text {
 	case "":

@@ -128,6 +128,29 @@ var _ = Describe("The service", func() {
 		Eventually(done).Should(Receive(Equal(result{200, "A\n"})))
 	})
 
+	It("answers also what it had no time to read before SIGTERM", func() {
+		c := startService()
+		Expect(c.cmd.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+		const requests = 50
+		asked := make([]net.Conn, requests)
+		for i := range asked {
+			var err error
+			asked[i], err = net.Dial("tcp", c.address)
+			Expect(err).NotTo(HaveOccurred())
+			defer asked[i].Close()
+			_, err = io.WriteString(asked[i], "GET /?takes=1ms HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n")
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(c.cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
+		Expect(c.cmd.Process.Signal(syscall.SIGCONT)).To(Succeed())
+		for _, conn := range asked {
+			text, err := io.ReadAll(conn)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(text)).To(HavePrefix("HTTP/1.1 200 OK"))
+		}
+		Expect(c.exit()).To(Equal(0), string(c.out.Contents()))
+	})
+
 	It("crashes when it is to", func() {
 		c := startService(demo.VariableCrashAfter + "=1ms")
 		Expect(c.exit()).To(Equal(1))

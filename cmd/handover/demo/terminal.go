@@ -52,6 +52,12 @@ func terminalSize(f *os.File) (columns, rows int) {
 	return columns, rows
 }
 
+// Columns returns the terminal's columns, now.
+func Columns(f *os.File) int {
+	columns, _ := terminalSize(f)
+	return columns
+}
+
 // control calls do with the descriptor, without making the file blocking as
 // Fd would.
 func control(f *os.File, do func(fd int)) {

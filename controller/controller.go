@@ -101,6 +101,7 @@ type Controller struct {
 	told      atomic.Int32
 	toldAt    atomic.Pointer[time.Time] // of the first signal
 	wake      chan struct{}
+	over      chan struct{} // closed when Run has returned
 	pings     chan chan struct{}
 	deferrals chan deferral
 	published atomic.Pointer[published]
@@ -132,7 +133,7 @@ func New(o Options) (*Controller, error) {
 		poller:  newPoller(o.Supervisor, o.AppID, o.Service, o.Policy.PollInterval),
 		journal: newJournal(o.Logger),
 		flight:  newPreflight(o.Preflight),
-		wake:    make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1), over: make(chan struct{}),
 		pings:   make(chan chan struct{}), deferrals: make(chan deferral),
 	}
 	c.published.Store(&published{next: make(chan struct{})})
@@ -160,6 +161,7 @@ func (c *Controller) Tell() {
 // everything anew.
 func (c *Controller) Run(ctx context.Context) (int, error) {
 	asking, cancel := context.WithCancelCause(ctx)
+	defer close(c.over)
 	defer c.poller.asking.Wait()
 	defer c.flight.running.Wait()
 	defer c.disown()
@@ -254,20 +256,21 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 	}
 }
 
-// look takes a snapshot.
+// look takes a snapshot. What it knows is never younger than Now, and whether
+// this instance is told is known last: whatever held up the loop before.
 func (c *Controller) look() Snapshot {
-	now := time.Now()
+	peers := c.o.Peers.Peers()
+	state := c.o.Workload.State()
 	if told := c.told.Load(); told > 0 {
 		c.self.ToldAt = *c.toldAt.Load() // not now: the loop may have been busy
 		c.self.Hurry = told > 1
 	}
-	peers := c.o.Peers.Peers()
+	now := time.Now()
 	lost := c.tracker.peers(now, peers)
 	answers := c.supervisor
 	answers.Containers = c.tracker.mark(c.listed)
 	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
 	answers.Introduced = c.poller.introduced()
-	state := c.o.Workload.State()
 	s := Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
 		Workload: WorkloadFacts{

@@ -26,7 +26,7 @@ func (w *world) prepare(d *Decision) {
 // watchResource asks the Supervisor again and again where only its list can tell
 // that the resource is free.
 func (w *world) watchResource(d *Decision) {
-	if !w.Owner.Lockable && !w.Policy.SupervisorOff {
+	if (!w.Owner.Lockable || w.Owner.Held) && !w.Policy.SupervisorOff {
 		d.Poll, d.AskSince = true, later(d.AskSince, w.PeerLostAt)
 	}
 }
@@ -47,9 +47,12 @@ func (w *world) locked() string {
 	if !w.Owner.Held {
 		return "another instance has the right to it"
 	}
+	if !w.reached(w.Self.ListeningSince.Add(listenFor)) {
+		return "it is listened for instances without the right first"
+	}
 	for i := range w.Peers {
 		switch p := &w.Peers[i]; {
-		case p.Gone || p.Phase == peer.PhaseReleased:
+		case p.Gone || p.Phase == peer.PhaseReleased || w.stranger(p):
 		case p.Dead || !w.live(p):
 			if !w.reached(w.Owner.Since.Add(dyingFor)) {
 				return "an instance that had it has just died"
@@ -69,7 +72,7 @@ func (w *world) claimed() string {
 	}
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Ended() || w.absent(p) {
+		if p.Ended() || w.absent(p) || w.stranger(p) {
 			continue
 		}
 		age := w.relate(p)
@@ -103,6 +106,21 @@ func (w *world) claimed() string {
 		}
 	}
 	return ""
+}
+
+// stranger reports whether a handover-lib peer cannot be of this service, or
+// nobody can tell: no container is listed that may be its.
+func (w *world) stranger(p *peer.Peer) bool {
+	if !p.Legacy {
+		return false
+	}
+	for i := range w.Supervisor.Containers {
+		c := &w.Supervisor.Containers[i]
+		if c.Short() != w.Self.Container && !c.Extended && (c.Status.MayServe() || strings.EqualFold(string(c.Status), "Stopping")) {
+			return w.Self.Container == "" && len(w.Supervisor.Containers) == 1 // it is the own one
+		}
+	}
+	return true
 }
 
 // runs reports whether the peer said last that it runs a workload, or may.

@@ -57,13 +57,13 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 		// A proxy that checks its backends needs time to find the successor, also
 		// when the Supervisor is in a hurry. The hold's end leaves no more.
 		settled := w.reached(earlier(s.PhaseSince.Add(w.Policy.Settle), w.holdEnds()))
-		if !s.announced || !s.acked || !settled {
+		if !s.announced || !s.acked || !settled || !w.trusts(s, all) {
 			continue
 		}
 		if s.running == True {
 			return w.drain(Drain{Reason: ReasonSuccessorServes, For: s.Instance, HandOver: true}), true
 		}
-		if s.running == Unknown && w.trusts(s, all) && w.reached(w.trustAt(s)) {
+		if s.running == Unknown && w.reached(w.trustAt(s)) {
 			return w.drain(Drain{Reason: ReasonSuccessorTrusted, For: s.Instance, HandOver: true}), true
 		}
 	}
@@ -89,9 +89,9 @@ func (w *world) holdEnds() time.Time {
 	return w.Self.ToldAt.Add(p.StopGracePeriod - p.DrainDelay - p.DrainReserve - exitReserve)
 }
 
-// trusts reports whether a successor's word may be enough. That of handover-lib,
+// trusts reports whether a successor may be stepped down for. One of handover-lib,
 // which may be another service's, is not while an instance of this program is
-// known that may succeed, nor after the key was rotated: there is one then.
+// heard that may succeed, nor after the key was rotated: there is one then.
 func (w *world) trusts(s *successor, all []successor) bool {
 	if !s.Legacy {
 		return true
@@ -210,7 +210,7 @@ func (w *world) listedSuccessors(heard []successor) []successor {
 		if id != "" && id == w.Self.Container {
 			continue
 		}
-		if !ownSeen && strings.EqualFold(string(c.Status), "Stopping") {
+		if !ownSeen && strings.EqualFold(string(c.Status), "Stopping") && !w.spoke(id) {
 			ownSeen = true // the one that is being stopped is this one
 		}
 		if !c.Status.MayServe() || id != "" && counted(id) {

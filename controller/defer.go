@@ -34,12 +34,16 @@ func (c *Controller) Defer(ctx context.Context, by time.Duration) (until time.Ti
 	r := deferral{by: max(0, by), answer: make(chan deferralAnswer, 1)}
 	select {
 	case c.deferrals <- r:
+	case <-c.over:
+		return time.Time{}, ErrTooLate
 	case <-ctx.Done():
 		return time.Time{}, fmt.Errorf("controller: defer: the loop does not answer: %w", ctx.Err())
 	}
 	select {
 	case a := <-r.answer:
 		return a.until, a.err
+	case <-c.over:
+		return time.Time{}, ErrTooLate
 	case <-ctx.Done():
 		return time.Time{}, fmt.Errorf("controller: defer: the loop does not answer: %w", ctx.Err())
 	}

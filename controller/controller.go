@@ -84,6 +84,7 @@ type Controller struct {
 	poller  *poller
 	journal *journal
 	flight  *preflight
+	history *history
 
 	self       Self
 	memory     Memory
@@ -105,7 +106,9 @@ type Controller struct {
 	pings     chan chan struct{}
 	deferrals chan deferral
 	published atomic.Pointer[published]
-	counters  counters
+	counters  *counters
+	stopwatch *stopwatch
+	began     time.Time
 }
 
 // New returns a controller that does nothing before Run.
@@ -129,13 +132,16 @@ func New(o Options) (*Controller, error) {
 	}
 	c := &Controller{
 		o: o, self: o.Self,
-		tracker: newTracker(o.AppID, o.Service),
+		tracker: newTracker(o.AppID, o.Service), counters: newCounters(), began: time.Now(),
 		poller:  newPoller(o.Supervisor, o.AppID, o.Service, o.Policy.PollInterval),
 		journal: newJournal(o.Logger),
 		flight:  newPreflight(o.Preflight),
+		history: newHistory(),
 		wake:    make(chan struct{}, 1), over: make(chan struct{}),
-		pings:   make(chan chan struct{}), deferrals: make(chan deferral),
+		pings: make(chan chan struct{}), deferrals: make(chan deferral),
 	}
+	c.stopwatch = newStopwatch(c.counters)
+	c.journal.times = c.stopwatch
 	c.published.Store(&published{next: make(chan struct{})})
 	return c, nil
 }
@@ -203,6 +209,7 @@ func (c *Controller) round(ctx, asking context.Context, timer *time.Timer) (code
 		c.answered(asking, a)
 	case e := <-c.poller.explanations:
 		c.explained, c.poller.explaining = e, false
+		c.journal.explained(c.release(), &e.target)
 	case pong := <-c.pings:
 		close(pong)
 		return 0, false, nil
@@ -227,6 +234,7 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 		c.memory = d.Memory
 		d.Conditions = transition(c.conditions, d.Conditions, s.Now)
 		c.conditions = d.Conditions
+		c.stopwatch.decided(&s, &d)
 		c.journal.decided(&s, &d)
 		acted, err := c.act(&s, &d)
 		if err != nil {
@@ -280,6 +288,7 @@ func (c *Controller) look() Snapshot {
 		DeferredUntil: c.deferred, Preflight: c.flight.passed, Owner: c.ownership(),
 		PeerLostAt: lost, MarkerFailed: c.unwritable, Memory: c.memory,
 	}
+	c.stopwatch.look(&s, &state)
 	c.journal.observed(&s, &state)
 	return s
 }
@@ -298,7 +307,7 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 		c.plan, c.deferred = workload.Plan{}, time.Time{}
 		c.counters.starts.Add(1)
 		if err := c.o.Workload.Start(); err != nil {
-			c.journal.note(slog.LevelError, "WorkloadNotStarted", err.Error())
+			c.journal.noteError(slog.LevelError, "WorkloadNotStarted", "the workload could not be started", err)
 			return false, fmt.Errorf("controller: start the workload: %w", err)
 		}
 		c.started = true
@@ -328,8 +337,8 @@ func (c *Controller) mark(wish MarkerWish) {
 		err := c.o.Marker.Write()
 		c.unwritable = err != nil
 		if err != nil {
-			c.journal.note(slog.LevelWarn, "MarkerNotWritten",
-				"the marker could not be written, so a Supervisor before 14.13.10 waits for its own time-out: "+err.Error())
+			c.journal.noteError(slog.LevelWarn, "MarkerNotWritten",
+				"the marker could not be written, so a Supervisor before 14.13.10 waits for its own time-out", err)
 			return
 		}
 		c.journal.note(slog.LevelInfo, "MarkerWritten", "the marker tells the Supervisor that everything is released")
@@ -337,8 +346,8 @@ func (c *Controller) mark(wish MarkerWish) {
 		removed, err := c.o.Marker.Remove()
 		switch {
 		case err != nil:
-			c.journal.note(slog.LevelWarn, "MarkerNotRemoved",
-				"a leftover marker could not be removed; it may end the next hand-over too early: "+err.Error())
+			c.journal.noteError(slog.LevelWarn, "MarkerNotRemoved",
+				"a leftover marker could not be removed; it may end the next hand-over too early", err)
 		case removed:
 			c.journal.note(slog.LevelInfo, "MarkerRemoved", "a marker that nobody waits for was removed")
 		}
@@ -349,7 +358,7 @@ func (c *Controller) mark(wish MarkerWish) {
 func (c *Controller) answered(ctx context.Context, a answer) {
 	now := time.Now()
 	c.poller.received(now, a)
-	c.counters.asked(a.err, a.took)
+	c.counters.answer(a.err, a.took)
 	c.journal.answered(a.err)
 	if a.err != nil {
 		return

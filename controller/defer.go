@@ -68,7 +68,8 @@ func (c *Controller) deferDrain(by time.Duration) deferralAnswer {
 		w := &world{Snapshot: &s}
 		until = earlier(until, w.holdEnds())
 	}
-	c.journal.note(slog.LevelInfo, ReasonDeferred, fmt.Sprintf("the workload asks for %v before it is drained", by))
+	c.journal.noteAs(slog.LevelInfo, ReasonDeferred, "the workload asks for time before it is drained",
+		fmt.Sprintf("the workload asks for %v before it is drained", by), slog.Duration("deferFor", by), lasted("drainNotBefore", until.Sub(s.Now)))
 	return deferralAnswer{until: until}
 }
 

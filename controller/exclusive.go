@@ -37,8 +37,8 @@ func (c *Controller) ownership() Ownership {
 	if text != c.ownerError {
 		c.ownerError = text
 		if text != "" {
-			c.journal.note(slog.LevelWarn, "OwnerLockUnavailable",
-				"policy.exclusive has no lock to rely on, only what is heard and listed, and that is weaker: make announce.folder a folder that all containers of the service share and can write to: "+text)
+			c.journal.noteError(slog.LevelWarn, "OwnerLockUnavailable",
+				"policy.exclusive has no lock to rely on, only what is heard and listed, and that is weaker: make announce.folder a folder that all containers of the service share and can write to", err)
 		} else {
 			c.journal.note(slog.LevelInfo, "OwnerLockAvailable", "policy.exclusive has its lock now")
 		}
@@ -92,5 +92,6 @@ func (c *Controller) flew(err error) {
 	}
 	p.pause = min(max(preflightPause, 2*p.pause), preflightPauseAtMost)
 	p.again = time.Now().Add(p.pause)
-	c.journal.note(slog.LevelWarn, "PreflightFailed", "the preflight command failed; it is tried again in "+p.pause.String()+": "+err.Error())
+	c.journal.noteAs(slog.LevelWarn, "PreflightFailed", "the preflight command failed; it is tried again",
+		"the preflight command failed; it is tried again in "+p.pause.String()+": "+err.Error(), slog.Duration("in", p.pause), slog.Any("error", err))
 }

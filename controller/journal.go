@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
 )
 
 // Event is something that happened, as kubectl would show it.
@@ -20,6 +23,8 @@ type Event struct {
 	Phase   string `json:"phase"`
 	Reason  Reason `json:"reason"`
 	Message string `json:"message"`
+	// Details are the attributes of the log line: key=value, with a blank between.
+	Details string `json:"details,omitempty"`
 }
 
 const (
@@ -34,17 +39,21 @@ const (
 // each time that it is made again.
 type journal struct {
 	log    *slog.Logger
+	times  *stopwatch
 	events []Event
 
 	reason   Reason
 	phase    peer.Phase
-	peers    map[peer.InstanceID]spoken
+	peers    map[peer.InstanceID]remembered
 	quota    float64
 	quotaAt  time.Time
 	workload workload.State
 	told     bool
 	hurry    bool
 	failing  string
+	since    time.Time // of failing
+	release  uint64
+	target   int64
 }
 
 // spoken is what a peer said last.
@@ -54,26 +63,72 @@ type spoken struct {
 	gone  bool
 }
 
+// remembered is what is left of a peer that is forgotten.
+type remembered struct {
+	spoken
+	container peer.ContainerID
+	legacy    bool
+	address   netip.Addr
+	lastHeard time.Time
+}
+
 func newJournal(log *slog.Logger) *journal {
-	return &journal{log: log, phase: peer.PhaseStarting, peers: map[peer.InstanceID]spoken{}, quota: peerEventsAtMost}
+	return &journal{log: log, phase: peer.PhaseStarting, peers: map[peer.InstanceID]remembered{}, quota: peerEventsAtMost}
 }
 
 // note records an event and logs it. Messages are for people, reasons for
 // machines.
 func (j *journal) note(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
-	j.record(level, why, message)
+	j.noteAs(level, why, message, message, attrs...)
+}
+
+// noteAs is note where the event, which has room for one text only, says more
+// than the log line, whose message is always the same.
+func (j *journal) noteAs(level slog.Level, why Reason, message, event string, attrs ...slog.Attr) {
+	j.record(level, why, event, attrs...)
 	j.log.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("reason", string(why))}, attrs...)...)
 }
 
+// noteError is note with what went wrong.
+func (j *journal) noteError(level slog.Level, why Reason, message string, err error) {
+	j.record(level, why, message+": "+err.Error())
+	j.log.LogAttrs(context.Background(), level, message, slog.String("reason", string(why)), slog.Any("error", err))
+}
+
 // record records an event that somebody else logs.
-func (j *journal) record(level slog.Level, why Reason, message string) {
+func (j *journal) record(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
 	kind := "Normal"
 	if level >= slog.LevelWarn {
 		kind = "Warning"
 	}
 	// A new slice each time: what was published is never written to.
 	keep := j.events[max(0, len(j.events)-eventsAtMost+1):]
-	j.events = append(slices.Clone(keep), Event{Time: time.Now(), Type: kind, Phase: j.phase.String(), Reason: why, Message: message})
+	j.events = append(slices.Clone(keep), Event{
+		Time: time.Now(), Type: kind, Phase: j.phase.String(), Reason: why, Message: message, Details: details(attrs),
+	})
+}
+
+// details are attributes as a log line shows them.
+func details(attrs []slog.Attr) string {
+	var b strings.Builder
+	for _, a := range attrs {
+		prefix, all := "", []slog.Attr{a}
+		if a.Value.Kind() == slog.KindGroup {
+			prefix, all = a.Key+".", a.Value.Group()
+		}
+		for _, a := range all {
+			if b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(prefix + a.Key + "=" + a.Value.String())
+		}
+	}
+	return b.String()
+}
+
+// lasted is an attribute for how long something took.
+func lasted(key string, d time.Duration) slog.Attr {
+	return slog.Duration(key, d.Round(time.Millisecond))
 }
 
 // begin records who this is.
@@ -89,7 +144,8 @@ func (j *journal) begin(o *Options, self *Self) {
 	j.note(slog.LevelInfo, "Started", "handover speaks for this container",
 		slog.String("service", o.Service), slog.String("container", container),
 		slog.String("instance", self.Instance.String()), slog.Bool("restarted", self.Restarted),
-		slog.String("supervisor", mode), slog.String("version", o.Version))
+		slog.String("supervisor", mode), slog.Duration("stopGracePeriod", o.Policy.StopGracePeriod),
+		slog.Duration("holdAtMost", holdAtMost(&o.Policy)), slog.String("version", o.Version))
 	if o.Policy.SupervisorOff {
 		j.note(slog.LevelWarn, "SupervisorOff",
 			"supervisor.mode is off: announcements alone decide, whoever sends them; on balena, set the label io.balena.features.supervisor-api")
@@ -100,11 +156,31 @@ func (j *journal) begin(o *Options, self *Self) {
 	}
 }
 
+// holdAtMost is how long an instance that is told can serve on.
+func holdAtMost(p *Policy) time.Duration {
+	return p.StopGracePeriod - p.DrainDelay - p.DrainReserve - exitReserve
+}
+
+// explained records which release this is, and which one there should be: what
+// tells an update from a roll-back.
+func (j *journal) explained(own uint64, target *supervisor.Target) {
+	if own == 0 || own == j.release && target.ReleaseID == j.target {
+		return
+	}
+	j.release, j.target = own, target.ReleaseID
+	attrs := []slog.Attr{slog.Uint64("release", own)}
+	if target.ReleaseID != 0 {
+		attrs = append(attrs, slog.Int64("target", target.ReleaseID), slog.String("targetCommit", target.Commit))
+	}
+	j.note(slog.LevelInfo, "Release", "the Supervisor says which release this is and which one it wants", attrs...)
+}
+
 // observed records what changed around this instance.
 func (j *journal) observed(s *Snapshot, state *workload.State) {
 	if s.Self.Told() && !j.told {
 		j.told = true
-		j.note(slog.LevelInfo, "Told", "told to stop", slog.Duration("stopGracePeriod", s.Policy.StopGracePeriod))
+		j.note(slog.LevelInfo, "Told", "told to stop", slog.Duration("stopGracePeriod", s.Policy.StopGracePeriod),
+			lasted("killedIn", s.Self.ToldAt.Add(s.Policy.StopGracePeriod).Sub(s.Now)), lasted("served", j.times.served(s.Now)))
 	}
 	if s.Self.Hurry && !j.hurry {
 		j.hurry = true
@@ -115,29 +191,54 @@ func (j *journal) observed(s *Snapshot, state *workload.State) {
 }
 
 func (j *journal) observedPeers(s *Snapshot) {
-	seen := make(map[peer.InstanceID]spoken, len(s.Peers))
+	if len(s.Peers) == 0 && len(j.peers) == 0 {
+		return
+	}
+	w := &world{Snapshot: s}
+	seen := make(map[peer.InstanceID]remembered, len(s.Peers))
 	for i := range s.Peers {
 		p := &s.Peers[i]
 		now := spoken{p.Phase, p.Told, p.Ended()}
-		seen[p.Instance] = now
-		if was, known := j.peers[p.Instance]; known && was == now {
+		seen[p.Instance] = remembered{now, p.Container, p.Legacy, p.Address, p.LastHeard}
+		was, known := j.peers[p.Instance]
+		if known && was.spoken == now {
 			continue
 		}
 		message := "another instance is " + p.Phase.String()
+		attrs := []slog.Attr{slog.String("age", w.relate(p).String())}
 		switch {
 		case p.Ended():
 			message = "another instance has ended"
+			attrs = append(attrs, lasted("heardFor", s.Now.Sub(p.FirstHeard)))
 		case p.Told && p.Phase != peer.PhaseHolding:
 			message += " and was told to stop"
 		}
-		j.notePeer(s.Now, "Peer", message, p)
+		restarts := j.times.processes[p.Container].restarts
+		if restarts > 0 {
+			attrs = append(attrs, slog.Int("restarts", restarts))
+		}
+		j.notePeer(s.Now, slog.LevelInfo, "Peer", message, p, attrs...)
+		// At 3, 6, 12, … restarts: often enough to be seen, not to fill a log.
+		if third := restarts / 3; !known && restarts%3 == 0 && third > 0 && third&(third-1) == 0 {
+			j.notePeer(s.Now, slog.LevelWarn, "PeerRestarts",
+				"another instance ends again and again; why is in the log of its container", p, attrs...)
+		}
 	}
-	for id := range j.peers {
-		if _, still := seen[id]; !still && !j.peers[id].gone {
-			j.notePeer(s.Now, "PeerForgotten", "another instance was not heard for too long", &peer.Peer{Instance: id})
+	for id, was := range j.peers {
+		if _, still := seen[id]; !still && !was.gone {
+			j.notePeer(s.Now, slog.LevelInfo, "PeerForgotten", "another instance was not heard for too long",
+				&peer.Peer{Instance: id, Container: was.container, Legacy: was.legacy, Address: was.address},
+				lasted("silence", s.Now.Sub(was.lastHeard)))
 		}
 	}
 	j.peers = seen
+	if p := j.times.left; p != nil {
+		j.notePeer(s.Now, slog.LevelWarn, "NobodyServes",
+			"the older instance had to end before this one is ready: raise stop_grace_period in the compose file and service.stop_grace_period alike", p)
+	}
+	if p := j.times.tookOver; p != nil {
+		j.notePeer(s.Now, slog.LevelInfo, "TookOver", "this instance has taken over the service", p, lasted("readyFor", j.times.served(s.Now)))
+	}
 }
 
 // allowed reports whether one more event that strangers can cause may be
@@ -153,23 +254,33 @@ func (j *journal) allowed(now time.Time) bool {
 }
 
 // notePeer records an event about a peer, as long as there are not too many.
-func (j *journal) notePeer(now time.Time, why Reason, message string, p *peer.Peer) {
+func (j *journal) notePeer(now time.Time, level slog.Level, why Reason, message string, p *peer.Peer, more ...slog.Attr) {
 	if !j.allowed(now) {
 		return
 	}
+	event := message
 	if p.Container != "" {
-		message += " (container " + string(p.Container) + ")"
+		event += " (container " + string(p.Container) + ")"
 	} else if p.Legacy {
-		message += " (handover-lib at " + p.Address.String() + ")"
+		event += " (handover-lib at " + p.Address.String() + ")"
 	}
-	attrs := []slog.Attr{slog.String("instance", p.Instance.String())}
-	if p.Container != "" {
+	attrs := append([]slog.Attr{slog.String("instance", p.Instance.String())}, who(p)...)
+	j.noteAs(level, why, message, event, append(attrs, more...)...)
+}
+
+// who are the attributes that tell which instance a peer is.
+func who(p *peer.Peer) []slog.Attr {
+	var attrs []slog.Attr
+	switch {
+	case p.Container != "":
 		attrs = append(attrs, slog.String("container", string(p.Container)))
+	case p.Legacy:
+		attrs = append(attrs, slog.String("handoverLib", p.Address.String()))
 	}
 	if p.Release != 0 {
 		attrs = append(attrs, slog.Uint64("release", p.Release))
 	}
-	j.note(slog.LevelInfo, why, message, attrs...)
+	return attrs
 }
 
 // observedWorkload records what became of the workload, which logs that itself.
@@ -180,7 +291,7 @@ func (j *journal) observedWorkload(now *workload.State) {
 	case now.Running && now.PID != was.PID:
 		j.record(slog.LevelInfo, "WorkloadStarted", fmt.Sprintf("the workload was started as process %d", now.PID))
 	case was.Running && !now.Running:
-		j.record(slog.LevelInfo, "WorkloadEnded", fmt.Sprintf("the workload has ended with exit status %d", now.ExitCode))
+		j.record(slog.LevelInfo, "WorkloadEnded", fmt.Sprintf("the workload has ended with exit status %d, %v after its start", now.ExitCode, now.Ended.Sub(now.Started).Round(time.Millisecond)))
 	}
 	if now.Running && now.Ready != was.Ready {
 		if now.Ready {
@@ -209,12 +320,15 @@ func (j *journal) answered(err error) {
 	}
 	before := j.failing
 	j.failing = text
+	if before == "" {
+		j.since = time.Now()
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 	case err != nil:
-		j.note(slog.LevelWarn, "SupervisorUnknown", text)
+		j.noteAs(slog.LevelWarn, "SupervisorUnknown", "the Supervisor gave no usable answer", text, slog.Any("error", err))
 	case before != "":
-		j.note(slog.LevelInfo, "SupervisorAnswers", "the Supervisor answers again")
+		j.note(slog.LevelInfo, "SupervisorAnswers", "the Supervisor answers again", lasted("after", time.Since(j.since)))
 	}
 }
 
@@ -228,18 +342,66 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 	}
 	j.reason, j.phase = d.Reason, d.Phase
 	level := slog.LevelInfo
-	if d.Warning {
+	if d.Warning || d.Exit && d.Reason == ReasonWorkloadEnded && d.ExitCode != 0 {
 		level = slog.LevelWarn
 	}
+	j.note(level, d.Reason, d.Message, j.circumstances(s, d)...)
+}
+
+// circumstances say of a decision for whom it was made, how long it took to come
+// to it, and what comes next.
+func (j *journal) circumstances(s *Snapshot, d *Decision) []slog.Attr {
 	attrs := []slog.Attr{slog.String("phase", d.Phase.String())}
-	if d.Memory.Drain != nil && d.Memory.Drain.For != (peer.InstanceID{}) {
-		attrs = append(attrs, slog.String("for", d.Memory.Drain.For.String()))
+	drain, w := d.Memory.Drain, &world{Snapshot: s, memory: d.Memory}
+	var other *peer.Peer
+	if drain != nil && drain.For != (peer.InstanceID{}) {
+		attrs = append(attrs, slog.String("for", drain.For.String()))
+		for i := range s.Peers {
+			if s.Peers[i].Instance == drain.For {
+				other = &s.Peers[i]
+			}
+		}
+	} else if !d.Exit {
+		if b := w.focus(); b != nil {
+			other = b.Peer
+		}
 	}
-	if !d.HoldEnds.IsZero() {
-		attrs = append(attrs, slog.Duration("holdEndsIn", d.HoldEnds.Sub(s.Now).Round(time.Millisecond)))
+	if other != nil {
+		role := "younger"
+		if s.Self.Told() {
+			role = "successor"
+		}
+		about := append(who(other), slog.String("phase", other.Phase.String()), lasted("since", s.Now.Sub(other.PhaseSince)))
+		attrs = append(attrs, slog.GroupAttrs(role, about...))
+	}
+	switch {
+	case !d.HoldEnds.IsZero():
+		attrs = append(attrs, lasted("holdEndsIn", d.HoldEnds.Sub(s.Now)))
+	case d.Reason == ReasonSettling:
+		attrs = append(attrs, slog.Duration("settle", w.settle()))
+	}
+	if d.Reason == ReasonDeferred {
+		attrs = append(attrs, lasted("deferredFor", s.DeferredUntil.Sub(s.Now)))
+	}
+	if d.Phase == peer.PhaseDraining {
+		kill := d.KillAt
+		if kill.IsZero() {
+			kill = d.SignalAt.Add(s.Policy.DrainTimeout)
+		}
+		attrs = append(attrs, lasted("served", j.times.served(s.Now)), lasted("signalIn", d.SignalAt.Sub(s.Now)), lasted("killedIn", kill.Sub(s.Now)))
+	}
+	switch {
+	case drain == nil || drain.Aside || drain.ReleasedAt.IsZero():
+	case d.Exit && drain.HandOver:
+		attrs = append(attrs, slog.GroupAttrs("stages", j.times.attributes()...))
+	default:
+		attrs = append(attrs, lasted("drainTook", drain.ReleasedAt.Sub(drain.Since)))
 	}
 	if d.Exit {
-		attrs = append(attrs, slog.Int("exitCode", d.ExitCode))
+		attrs = append(attrs, slog.Int("exitCode", d.ExitCode), lasted("served", j.times.served(s.Now)))
+		if s.Self.Told() {
+			attrs = append(attrs, lasted("toldFor", s.Now.Sub(s.Self.ToldAt)))
+		}
 	}
-	j.note(level, d.Reason, d.Message, attrs...)
+	return attrs
 }

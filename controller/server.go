@@ -21,21 +21,22 @@ func (c *Controller) SocketHandler() http.Handler {
 	return mux
 }
 
-// Handler serves the status API: GET /status (JSON), /metrics (Prometheus),
+// Handler serves the status API: GET / (a page for people), /status (JSON), /metrics (Prometheus),
 // /healthz, /readyz and /events (server-sent events, one status for each
 // round of the loop). It is read-only and shows no secrets.
 func (c *Controller) Handler() http.Handler { return c.handler() }
 
 func (c *Controller) handler() *http.ServeMux {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", c.servePage)
+	mux.HandleFunc("GET /page.js", serveScript)
 	mux.HandleFunc("GET /status", c.serveStatus)
 	mux.HandleFunc("GET /events", c.serveEvents)
 	mux.HandleFunc("GET /healthz", c.serveHealth)
 	mux.HandleFunc("GET /readyz", c.serveReady)
-	metrics := c.metrics()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		metrics.WritePrometheus(w)
+		_ = c.writeMetrics(w) // the reader may be gone
 	})
 	return mux
 }

@@ -16,6 +16,7 @@ type published struct {
 	failing    string
 	failure    string // the panic after which nothing is decided any more
 	explained  explanation
+	handovers  []Handover
 	next       chan struct{} // closed when there is something newer
 	reconciled bool
 }
@@ -24,7 +25,7 @@ type published struct {
 func (c *Controller) publish(s *Snapshot, d *Decision) {
 	now := &published{
 		snapshot: *s, decision: *d, workload: c.journal.workload, events: c.journal.events,
-		failing: c.journal.failing, explained: c.explained, next: make(chan struct{}), reconciled: true,
+		failing: c.journal.failing, explained: c.explained, handovers: c.history.observe(s, d), next: make(chan struct{}), reconciled: true,
 	}
 	close(c.published.Swap(now).next)
 }
@@ -46,6 +47,9 @@ type Status struct {
 	Supervisor SupervisorStatus `json:"supervisor"`
 	Workload   WorkloadStatus   `json:"workload"`
 	Events     []Event          `json:"events"`
+	// Handovers are the last hand-over that this instance has seen, and the one
+	// under way.
+	Handovers []Handover `json:"handovers"`
 }
 
 // InstanceStatus tells who this is.
@@ -120,7 +124,7 @@ func (p *published) status(o *Options) Status {
 	s, d := &p.snapshot, &p.decision
 	st := Status{
 		Time: time.Now(), Phase: d.Phase.String(), Reason: d.Reason, Message: d.Message, Failure: p.failure,
-		Conditions: nonNil(d.Conditions), Events: nonNil(p.events),
+		Conditions: nonNil(d.Conditions), Events: nonNil(p.events), Handovers: nonNil(p.handovers),
 		Instance: InstanceStatus{
 			ID: o.Self.Instance.String(), Container: string(o.Self.Container), App: o.AppID, Service: o.Service,
 			Version: o.Version, Restarted: o.Self.Restarted, Told: s.Self.Told(),

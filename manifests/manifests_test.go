@@ -170,7 +170,7 @@ var _ = Describe("Dockerfile.template", func() {
 
 var _ = Describe("README.md", func() {
 	It("names every file to copy", func() {
-		for _, path := range []string{composePath, settingsPath, dockerfilePath} {
+		for _, path := range []string{composePath, settingsPath, dockerfilePath, rulesPath, dashboardPath} {
 			Expect(read("README.md")).To(ContainSubstring("[" + path + "](" + path + ")"))
 		}
 	})

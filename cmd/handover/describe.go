@@ -9,18 +9,22 @@ import (
 	"github.com/handover-controller/handover/controller"
 )
 
+// eventsShown is how many of the last events are described; all are in the JSON.
+const eventsShown = 30
+
 // describe writes a status for people, as `kubectl describe` would.
-func describe(st *controller.Status) string {
+func describe(st *controller.Status, p painter) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
 	age := func(t time.Time) string { return ago(st.Time.Sub(t)) }
 
 	row("Instance:", st.Instance.ID)
+	row("Version:", orUnknown(st.Instance.Version))
 	row("Service:", orUnknown(st.Instance.Service)+" (app "+orUnknown(st.Instance.App)+")")
 	row("Container:", orUnknown(st.Instance.Container))
 	row("Release:", release(int64(st.Instance.Release)))
-	row("Phase:", st.Phase)
+	row("Phase:", p.phase(st.Phase))
 	row("Reason:", string(st.Reason)+": "+st.Message)
 	if st.Instance.ToldAt != nil {
 		row("Told:", age(*st.Instance.ToldAt)+" ago")
@@ -32,15 +36,15 @@ func describe(st *controller.Status) string {
 		row("Deferred:", "for another "+ago(st.Instance.DeferredUntil.Sub(st.Time)))
 	}
 	if st.Failure != "" {
-		row("Failure:", st.Failure)
+		row("Failure:", p.paint(red, st.Failure))
 	}
 	row("Workload:", workloadLine(st))
 	_ = w.Flush()
 
 	b.WriteString("\nConditions:\n")
-	row("  Type", "Status", "Age", "Reason", "Message")
+	row("  Type", p.paint(plain, "Status"), "Age", "Reason", "Message")
 	for _, c := range st.Conditions {
-		row("  "+string(c.Type), string(c.Status), age(c.LastTransitionTime), string(c.Reason), c.Message)
+		row("  "+string(c.Type), p.condition(c), age(c.LastTransitionTime), string(c.Reason), c.Message)
 	}
 	_ = w.Flush()
 
@@ -48,14 +52,17 @@ func describe(st *controller.Status) string {
 	if len(st.Peers) == 0 {
 		row("  none heard")
 	} else {
-		row("  Container", "Release", "Age", "Phase", "Told", "Heard", "By")
+		row("  Container", "Release", "Age", p.paint(plain, "Phase"), "Told", "Heard", "By")
 	}
-	for _, p := range st.Peers {
-		who := orUnknown(p.Container)
-		if p.Legacy {
-			who = "handover-lib " + p.Address
+	for _, o := range st.Peers {
+		who, phase := orUnknown(o.Container), o.Phase
+		if o.Legacy {
+			who = "handover-lib " + o.Address
 		}
-		row("  "+who, release(int64(p.Release)), p.Age, p.Phase, fmt.Sprint(p.Told), age(p.LastHeard)+" ago", strings.Join(p.Ways, ", "))
+		if o.Gone {
+			phase = "ended"
+		}
+		row("  "+who, release(int64(o.Release)), o.Age, p.phase(phase), fmt.Sprint(o.Told), age(o.LastHeard)+" ago", strings.Join(o.Ways, ", "))
 	}
 	_ = w.Flush()
 
@@ -66,17 +73,17 @@ func describe(st *controller.Status) string {
 	case sv.Reachable == nil:
 		row("  Answer:", "not asked yet")
 	case *sv.Reachable:
-		row("  Answer:", "asked "+age(*sv.RequestedAt)+" ago")
+		row("  Answer:", "asked for "+age(*sv.RequestedAt)+" ago")
 	case sv.RequestedAt != nil:
-		row("  Answer:", "none now, the last one was asked for "+age(*sv.RequestedAt)+" ago")
+		row("  Answer:", p.paint(yellow, "none now")+", the last one was asked for "+age(*sv.RequestedAt)+" ago")
 	default:
-		row("  Answer:", "none")
+		row("  Answer:", p.paint(yellow, "none"))
 	}
 	if st.Supervisor.Error != "" {
 		row("  Error:", st.Supervisor.Error)
 	}
 	if st.Supervisor.TargetRelease != 0 {
-		row("  Target:", release(st.Supervisor.TargetRelease))
+		row("  Target:", strings.TrimSpace(release(st.Supervisor.TargetRelease)+" "+st.Supervisor.TargetCommit))
 	}
 	_ = w.Flush()
 	if len(st.Supervisor.Containers) > 0 {
@@ -92,9 +99,10 @@ func describe(st *controller.Status) string {
 	}
 
 	b.WriteString("\nEvents:\n")
-	row("  Age", "Type", "Reason", "Message")
-	for _, e := range st.Events {
-		row("  "+age(e.Time), e.Type, string(e.Reason), e.Message)
+	events := st.Events[max(0, len(st.Events)-eventsShown):]
+	row("  Age", p.paint(plain, "Type"), "Reason", "Message")
+	for _, e := range events {
+		row("  "+age(e.Time), p.kind(e.Type), string(e.Reason), e.Message)
 	}
 	_ = w.Flush()
 	return b.String()

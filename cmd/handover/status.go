@@ -23,7 +23,8 @@ func newStatus(load *loader, s streams) *cobra.Command {
 		Short: "Show what this instance and its peers are doing",
 		Long: `status shows the instance of this container: its phase and conditions, the
 other instances that it hears, what the Supervisor says, and what happened last.
-With --watch it follows: each change is a line.`,
+With --watch it follows: each change is a line. Colours are for terminals only,
+and not with NO_COLOR.`,
 		Example: "  handover status\n  handover status --watch\n  handover status --json",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -31,10 +32,11 @@ With --watch it follows: each change is a line.`,
 			if err != nil {
 				return err
 			}
+			p := painter(coloured(s.out, load.environ))
 			if watch {
-				return failed(watchStatus(c.Context(), cl, s.out, asJSON))
+				return failed(watchStatus(c.Context(), cl, s.out, asJSON, p))
 			}
-			return failed(printStatus(c.Context(), cl, s.out, asJSON))
+			return failed(printStatus(c.Context(), cl, s.out, asJSON, p))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as GET /status answers")
@@ -42,7 +44,7 @@ With --watch it follows: each change is a line.`,
 	return c
 }
 
-func printStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) error {
+func printStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool, p painter) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	body, err := cl.get(ctx, "/status")
@@ -58,12 +60,12 @@ func printStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) er
 	if err := json.NewDecoder(body).Decode(&st); err != nil {
 		return fmt.Errorf("the answer is not understood: %w", err)
 	}
-	_, err = io.WriteString(out, describe(&st))
+	_, err = io.WriteString(out, describe(&st, p))
 	return err
 }
 
 // watchStatus follows until the instance ends or the user wants no more.
-func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) error {
+func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool, p painter) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	body, err := cl.get(ctx, "/events")
@@ -71,7 +73,7 @@ func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) er
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	seen := follower{out: out}
+	seen := follower{out: out, painter: p}
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
@@ -102,8 +104,9 @@ func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool) er
 
 // follower prints each event once.
 type follower struct {
-	out  io.Writer
-	last controller.Event
+	out     io.Writer
+	painter painter
+	last    controller.Event
 }
 
 func (f *follower) print(st *controller.Status) error {
@@ -116,7 +119,12 @@ func (f *follower) print(st *controller.Status) error {
 	}
 	for _, e := range fresh {
 		f.last = e
-		if _, err := fmt.Fprintf(f.out, "%s %-8s %-7s %-18s %s\n", e.Time.Format("15:04:05.000"), e.Phase, e.Type, e.Reason, e.Message); err != nil {
+		line := fmt.Sprintf("%s %s %s %-18s %s", e.Time.Format("15:04:05.000"),
+			f.painter.phase(fmt.Sprintf("%-8s", e.Phase)), f.painter.kind(fmt.Sprintf("%-7s", e.Type)), e.Reason, e.Message)
+		if e.Details != "" {
+			line += "  " + f.painter.paint(grey, e.Details)
+		}
+		if _, err := fmt.Fprintln(f.out, line); err != nil {
 			return err
 		}
 	}

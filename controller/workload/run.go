@@ -248,7 +248,10 @@ func (r *run) finish(preStop *process) {
 		s.setReady(false, reasonEnded, now)
 		s.Running, s.Draining, s.Ended, s.ExitCode, s.Signal = false, false, now, code, signal
 	})
-	attributes := []any{"pid", r.main.pid, "exitCode", code}
+	attributes := []any{"pid", r.main.pid, "exitCode", code, "ran", now.Sub(r.started).Round(time.Millisecond)}
+	if at := r.w.State().SignalledAt; !at.IsZero() {
+		attributes = append(attributes, "afterSignal", now.Sub(at).Round(time.Millisecond))
+	}
 	if signal != 0 {
 		attributes = append(attributes, "signal", signal.String())
 	}

@@ -89,6 +89,7 @@ func (w *world) standby(drain *Drain) bool {
 func (w *world) serveAgain(drain *Drain) Decision {
 	w.memory.Drain, w.memory.Settling = nil, nil
 	w.memory.Restarts++
+	w.memory.AgainAt = w.Now
 	var d Decision
 	if w.Self.Told() {
 		if d = w.told(); d.Phase != peer.PhaseHolding {
@@ -124,7 +125,8 @@ func (w *world) follows(p *peer.Peer) bool {
 }
 
 // served reports whether an instance that follows says that it serves, or said
-// so recently enough.
+// so recently enough. During the drain nobody was asked: silence counts from its
+// end.
 func (w *world) served() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
@@ -135,7 +137,7 @@ func (w *world) served() bool {
 		if p.Legacy {
 			limit = w.Policy.LegacyExpireAfter
 		}
-		if w.vouched(p) || w.within(p.LastHeard, limit) {
+		if w.vouched(p) || w.within(later(p.LastHeard, w.memory.Drain.ReleasedAt), limit) {
 			return true
 		}
 	}

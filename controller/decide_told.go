@@ -107,7 +107,7 @@ func (w *world) trusts(s *successor, all []successor) bool {
 // trustAt is when a successor's acknowledgement is enough although the
 // Supervisor does not say that it runs.
 func (w *world) trustAt(s *successor) time.Time {
-	since := w.Self.ToldAt
+	since := later(w.Self.ToldAt, w.memory.AgainAt) // nobody was asked in between
 	if w.Self.Container != "" && (s.Legacy || s.Container != "") {
 		since = later(since, w.Supervisor.ReceivedAt)
 	}

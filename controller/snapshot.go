@@ -211,6 +211,8 @@ type Memory struct {
 	// Restarts counts how often the workload was started again after a release
 	// since the last completed hand-over.
 	Restarts int
+	// AgainAt is when the workload was last started again; zero: it was not.
+	AgainAt time.Time
 	// HadSuccessor: at the last decision of a told instance there was one.
 	HadSuccessor bool
 	// SuccessorLostAt is when the last successor was lost; zero: never.

@@ -57,7 +57,7 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 		// A proxy that checks its backends needs time to find the successor, also
 		// when the Supervisor is in a hurry. The hold's end leaves no more.
 		settled := w.reached(earlier(s.PhaseSince.Add(w.Policy.Settle), w.holdEnds()))
-		if !s.announced || !s.acked || !settled || !w.trusts(s, all) {
+		if !s.announced || !s.acked || !settled || !w.trusts(s) {
 			continue
 		}
 		if s.running == True {
@@ -91,13 +91,14 @@ func (w *world) holdEnds() time.Time {
 
 // trusts reports whether a successor may be stepped down for. One of handover-lib,
 // which may be another service's, is not while an instance of this program is
-// heard that may succeed, nor after the key was rotated: there is one then.
-func (w *world) trusts(s *successor, all []successor) bool {
+// heard that may succeed, whatever the list says of that one, nor after the key
+// was rotated: there is one then.
+func (w *world) trusts(s *successor) bool {
 	if !s.Legacy {
 		return true
 	}
-	for i := range all {
-		if !all[i].listedOnly && !all[i].Legacy {
+	for i := range w.Peers {
+		if p := &w.Peers[i]; !p.Legacy && !p.Told && !p.Ended() && w.live(p) {
 			return false
 		}
 	}

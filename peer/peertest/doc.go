@@ -14,6 +14,9 @@
 // With one Seed the same transmissions meet the same fate, as long as they are
 // made in the same order.
 //
+// A Folder is the other way, a folder that the containers of a service share:
+// nothing is lost in it, and it tells when a process has died.
+//
 // A Raw sender puts any bytes on the network, as a hostile neighbour could. A
 // LegacyPeer does to datagrams what handover-lib does, and records a crash
 // where that one would end.

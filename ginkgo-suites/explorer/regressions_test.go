@@ -1,0 +1,66 @@
+package explorer_test
+
+import (
+	"strings"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// regressions are plans that found something once. They are written out, so
+// that they stay what they are when the generator changes.
+var regressions = []struct{ found, plan string }{
+	{"told, without the Supervisor: another service's handover-lib was trusted although the own successor was heard, not ready yet", `
+{"seed": 2741, "version": "19.0.5", "end": "13.2s", "quiet": "12s",
+ "releases": [{"ready":"1.2s","noFolder":true}, {"ready":"1.2s","noFolder":true}],
+ "actions": [
+  {"at":"9.063015ms","do":"deploy"},
+  {"at":"3.338148759s","on":"1 starting","do":"stranger","by":"-1h0m0s"},
+  {"at":"6.212398821s","do":"rotate"},
+  {"at":"8.213157368s","do":"exit","who":1}]}`},
+	{"exclusive without a lock: the prepared instance went by an old list for ever, in which the container of the other one stood", `
+{"seed": 1356, "version": "19.0.5", "end": "13.847293438s", "quiet": "12s",
+ "releases": [{"ready":"1s","noFolder":true,"anonymous":true,"exclusive":true}, {"ready":"100ms","noFolder":true,"exclusive":true}],
+ "actions": [
+  {"at":"8.74289ms","do":"deploy"},
+  {"at":"4.63675968s","do":"deploy","who":1}]}`},
+	{"after a drain of 30 s the younger instance was taken for silent, because nobody had asked it, and the workload was started again", `
+{"seed": 152, "version": "19.0.5-wait-repaired", "end": "15.7s", "quiet": "12s",
+ "releases": [{"ready":"1.4s","hangs":true,"noFolder":true}, {"ready":"900ms","noFolder":true}],
+ "actions": [
+  {"at":"6.127787ms","do":"deploy"},
+  {"at":"2.488746283s","do":"deploy","env":1}]}`},
+	{"exclusive with the lock: another service's handover-lib was taken for one that runs the workload without the right to it", `
+{"seed": 20937, "version": "19.0.5", "end": "12s", "quiet": "12s",
+ "releases": [{"ready":"1s","exclusive":true}, {"ready":"100ms","anonymous":true,"exclusive":true}, {"ready":"1s","exclusive":true}],
+ "actions": [
+  {"at":"1.5ms","do":"deploy"},
+  {"at":"2s","on":"0 told","do":"stranger","by":"1h0m0s"},
+  {"at":"5s","do":"deploy","who":1}]}`},
+	{"another service's handover-lib was matched to the container of a successor that does not know its own id and is not ready: nobody served", `
+{"seed": 2, "version": "14.13.9", "end": "30s", "quiet": "12s",
+ "releases": [{"ready":"1s","noFolder":true}, {"ready":"-1ns","noFolder":true,"anonymous":true}, {"ready":"1s","noFolder":true}],
+ "actions": [
+  {"at":"9ms","do":"deploy"},
+  {"at":"4s","do":"deploy","who":1},
+  {"at":"6s","do":"stranger","by":"10s"}]}`},
+}
+
+var _ = Describe("What was found once", func() {
+	for _, r := range regressions {
+		It("is not found again: "+r.found, func() {
+			p, err := parse(strings.TrimSpace(r.plan))
+			Expect(err).NotTo(HaveOccurred())
+			text := ""
+			bubble("regression", func(t *testing.T) {
+				if o := tell(t, &p, true); len(o.wrong) > 0 {
+					text = report(&p, o)
+				}
+			})
+			if text != "" {
+				Fail(text)
+			}
+		})
+	}
+})

@@ -33,6 +33,9 @@ var _ = Describe("A hand-over of the soak", func() {
 	It("is as it should be", func() {
 		Expect(good().wrong(false, none)).To(BeEmpty())
 		Expect(waited().wrong(true, none)).To(BeEmpty())
+		late := good()
+		late.old.killed = true // it ended with status 0 all the same
+		Expect(late.wrong(false, none)).To(BeEmpty())
 	})
 
 	DescribeTable("is wrong if", func(says string, change func(*turn)) {
@@ -49,7 +52,7 @@ var _ = Describe("A hand-over of the soak", func() {
 		Entry("more than one container was created", "2 containers were created", func(t *turn) { t.created = 2 }),
 		Entry("the old one was restarted", "A0 was started 2 times", func(t *turn) { t.old.starts = 2 }),
 		Entry("the old one was not told", "A0 was told to stop 0 times", func(t *turn) { t.old.told = 0 }),
-		Entry("the old one was killed", "A0 had to be killed", func(t *turn) { t.old.killed = true }),
+		Entry("the old one was killed", "A0 had to be killed", func(t *turn) { t.old.killed, t.old.code = true, 137 }),
 		Entry("the old one did not end", "A0 has not ended", func(t *turn) { t.old.died = time.Time{} }),
 		Entry("the old one failed", "A0 ended with exit status 137", func(t *turn) { t.old.code = 137 }),
 		Entry("the new one was restarted", "B1 was started 2 times", func(t *turn) { t.new.starts = 2 }),

@@ -37,10 +37,10 @@ func (l *life) end() string {
 		return fmt.Sprintf("%s was started %d times", l.name, l.starts)
 	case l.told != 1:
 		return fmt.Sprintf("%s was told to stop %d times", l.name, l.told)
-	case l.killed:
-		return l.name + " had to be killed"
 	case l.died.IsZero():
 		return l.name + " has not ended"
+	case l.killed && l.code != 0: // else it had ended, and the kernel was not done with that yet
+		return l.name + " had to be killed"
 	case l.code != 0:
 		return fmt.Sprintf("%s ended with exit status %d", l.name, l.code)
 	}

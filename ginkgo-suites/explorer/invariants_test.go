@@ -253,11 +253,8 @@ const ample = 3 * time.Second
 // undisturbed reports whether this story is one without trouble of the network,
 // and two instances can hear and find each other.
 func (w *world) undisturbed(p, q *process) bool {
-	for _, a := range w.plan.Actions {
-		switch a.Do {
-		case doNetwork, doIsolate, doCut, doFreeze, doDefer, doStranger, doTerm, doRotate:
-			return false
-		}
+	if w.plan.does(doNetwork, doIsolate, doCut, doFreeze, doDefer, doStranger, doTerm, doRotate) {
+		return false
 	}
 	for _, each := range []*process{p, q} {
 		r := each.release
@@ -352,6 +349,11 @@ func (w *world) checkFor(p *process, d *drain) {
 	}
 	if !q.toldAt.IsZero() && time.Since(q.toldAt) > w.window(q) {
 		w.violate("c", "%s steps down for %s, which was told to stop %v ago", p.name(), q.name(), time.Since(q.toldAt))
+	}
+	const mistrust = 10 * time.Second
+	if p.tookBack && !told && q.serves && time.Since(q.since) < mistrust-slack && w.undisturbed(p, q) && !w.plan.does(doUnready) {
+		w.violate("turns", "%s steps down for %s, which serves since %v, although it had to take the service back before",
+			p.name(), q.name(), time.Since(q.since))
 	}
 	if p.release.Off {
 		return

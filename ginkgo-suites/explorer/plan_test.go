@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -127,6 +128,11 @@ const (
 	doFull     = "full"     // the shared folder is full, for
 	doBlind    = "blind"    // the shared folder tells of no change, for
 )
+
+// does reports whether any of these actions is in the plan.
+func (p *plan) does(any ...string) bool {
+	return slices.ContainsFunc(p.Actions, func(a action) bool { return slices.Contains(any, a.Do) })
+}
 
 // dur is a duration that is written as text.
 type dur time.Duration

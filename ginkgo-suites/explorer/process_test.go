@@ -60,6 +60,7 @@ type process struct {
 	prepared time.Time // when it last said that it is prepared
 	released time.Time // when its drained workload had ended
 	deferred time.Time // until then its workload asked not to be drained
+	tookBack bool      // it started its workload again after a release
 	refused  bool      // the Supervisor refused its key after it had accepted it, and has not answered since
 }
 
@@ -529,6 +530,7 @@ func (k *work) Start() error {
 	}
 	w.checkStart(k.p)
 	k.p.say("starts its workload")
+	k.p.tookBack = k.p.tookBack || k.p.drain != nil
 	k.p.drain, k.p.released, k.p.deferred = nil, time.Time{}, time.Time{}
 	k.update(func(s *workload.State) {
 		*s = workload.State{Run: s.Run + 1, Running: true, PID: 100 + s.Run, Started: time.Now()}

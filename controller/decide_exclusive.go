@@ -81,6 +81,9 @@ func (w *world) claimed() string {
 		}
 	}
 	if w.Policy.SupervisorOff {
+		if d := w.memory.Drain; d != nil && !w.remembers(d.For) {
+			return "the instance that took it over fell silent, and without the Supervisor nobody can tell whether it has ended"
+		}
 		return ""
 	}
 	if w.Supervisor.RequestedAt.Before(w.Self.ListeningSince) {
@@ -108,10 +111,17 @@ func (w *world) claimed() string {
 	return ""
 }
 
-// stranger reports whether a handover-lib peer cannot be of this service, or
-// nobody can tell: no container is listed that may be its.
+// stranger reports whether a handover-lib peer is taken for another service's: no
+// container is listed that may be its. Where nobody can tell, one is not, but it
+// must not keep an instance for ever that has the right or whose Supervisor does
+// not answer.
 func (w *world) stranger(p *peer.Peer) bool {
-	if !p.Legacy {
+	switch {
+	case !p.Legacy:
+		return false
+	case w.Policy.SupervisorOff:
+		return w.Owner.Lockable
+	case w.Supervisor.RequestedAt.Before(w.Self.ListeningSince) && !w.reached(w.Self.ListeningSince.Add(w.Policy.Discovery)):
 		return false
 	}
 	for i := range w.Supervisor.Containers {
@@ -128,6 +138,16 @@ func runs(p *peer.Peer) bool {
 	switch p.Phase {
 	case peer.PhaseStarting, peer.PhaseServing, peer.PhaseHolding, peer.PhaseDraining:
 		return true
+	}
+	return false
+}
+
+// remembers reports whether the instance is known still, alive or not.
+func (w *world) remembers(id peer.InstanceID) bool {
+	for i := range w.Peers {
+		if w.Peers[i].Instance == id {
+			return true
+		}
 	}
 	return false
 }

@@ -99,7 +99,17 @@ var _ = DescribeTable("An exclusive instance", decides,
 	Entry("waits a moment for the workload of one that was killed", with(serving(), listening(time.Second), exclusively(justGot), hears(olderPeer(), isDead)), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
 	Entry("waits no longer", with(serving(), listening(time.Second), exclusively(Ownership{Lockable: true, Held: true, Since: ago(250 * time.Millisecond)}), hears(olderPeer(), isDead)), WorkloadRun, peer.PhasePrepared, ReasonAlone),
 
-	Entry("does not start again without the right", with(serving(), exclusively(taken), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)), WorkloadStay, peer.PhaseReleased, ReasonOccupied),
+	Entry("does not start again without the right, but says that it could", with(serving(), exclusively(taken), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)), WorkloadStay, peer.PhasePrepared, ReasonOccupied),
+	Entry("does not start again before its preflight, if it stepped aside", with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), isGone), func(s *Snapshot) { s.Preflight, s.Memory.Drain.Aside = false, true }), WorkloadStay, peer.PhaseReleased, ReasonOccupied),
+	Entry("with the right, waits for a handover-lib until the Supervisor has answered", with(serving(), listening(200*time.Millisecond), exclusively(free), hears(legacyPeer())), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
+	Entry("with the right, not for ever", with(serving(), listening(3*time.Second), exclusively(free), hears(legacyPeer())), WorkloadRun, peer.PhasePrepared, ReasonAlone),
+	Entry("with the right, without the Supervisor, does not wait for a handover-lib", with(serving(), listening(time.Hour), exclusively(free), off, hears(legacyPeer(), func(p *peer.Peer) { p.StartMilli = 1 })), WorkloadRun, peer.PhasePrepared, ReasonAlone),
+	Entry("without a lock and the Supervisor, waits for a handover-lib", with(serving(), listening(time.Hour), exclusively(noLock), off, hears(legacyPeer(), func(p *peer.Peer) { p.StartMilli = 1 })), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
+	Entry("without a lock, waits for a younger one that is prepared", with(serving(), listening(time.Hour), exclusively(noLock), answers(ownListed("Running"), otherListed("Starting")), hears(youngerPeer(), phase(peer.PhasePrepared))), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
+	Entry("without a lock, waits for an older container that is being stopped", with(serving(), listening(time.Hour), exclusively(noLock), answers(ownListed("Running"), listed("c", "Stopping", created.Add(-time.Minute)))), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
+	Entry("without a lock or an own id, starts when one container is listed: it is the own one", with(serving(), listening(time.Hour), exclusively(noLock), func(s *Snapshot) { s.Self.Container = "" }, answers(ownListed("Running"))), WorkloadRun, peer.PhasePrepared, ReasonAlone),
+	Entry("without a lock or an own id, waits when two are", with(serving(), listening(time.Hour), exclusively(noLock), func(s *Snapshot) { s.Self.Container = "" }, answers(ownListed("Running"), otherListed("Running"))), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
+	Entry("without a lock and the Supervisor, does not start again for silence", with(serving(), exclusively(noLock), off, releasedFor(time.Minute, true)), WorkloadStay, peer.PhasePrepared, ReasonOccupied),
 	Entry("starts again with the right", with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)), WorkloadRun, peer.PhasePrepared, ReasonYoungerLost),
 	Entry("does not start again while the younger one is prepared", with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), phase(peer.PhasePrepared))), WorkloadStay, peer.PhaseReleased, ReasonReleased),
 
@@ -112,7 +122,7 @@ var _ = DescribeTable("An exclusive instance", decides,
 	Entry("without a lock, waits for one of unknown age", with(serving(), listening(time.Hour), exclusively(noLock), answers(ownListed("Running")), hears(olderPeer(), heard(0), phase(peer.PhasePrepared), firstStart([4]byte{}, 0))), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
 	Entry("without a lock, waits for an older container that is not heard", with(serving(), listening(time.Hour), exclusively(noLock), answers(ownListed("Running"), listed("c", "Running", created.Add(-time.Minute)))), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
 	Entry("without a lock, not for a younger one", with(serving(), listening(time.Hour), exclusively(noLock), answers(ownListed("Running"), otherListed("Running"))), WorkloadRun, peer.PhasePrepared, ReasonAlone),
-	Entry("without a lock, does not start again for silence", with(serving(), exclusively(noLock), releasedFor(time.Minute, true), hears(youngerPeer(), heard(30*time.Second)), answers(ownListed("Running"), otherListed("Running"))), WorkloadStay, peer.PhaseReleased, ReasonOccupied),
+	Entry("without a lock, does not start again for silence", with(serving(), exclusively(noLock), releasedFor(time.Minute, true), hears(youngerPeer(), heard(30*time.Second)), answers(ownListed("Running"), otherListed("Running"))), WorkloadStay, peer.PhasePrepared, ReasonOccupied),
 	Entry("without a lock, starts again when the younger one is gone", with(serving(), exclusively(noLock), releasedFor(time.Minute, true), hears(youngerPeer(), isGone), answers(ownListed("Running"))), WorkloadRun, peer.PhasePrepared, ReasonYoungerLost),
 )
 
@@ -125,6 +135,24 @@ var _ = Describe("An exclusive instance", func() {
 		Expect(wants(with(serving(), exclusively(free), told(time.Second), both))).To(BeTrue())
 		Expect(wants(with(serving(), exclusively(free), func(s *Snapshot) { s.Memory.Drain = &Drain{Since: now} }))).To(BeTrue())
 		Expect(wants(with(serving(), exclusively(free), both, releasedFor(time.Second, false)))).To(BeFalse())
+	})
+
+	It("asks those that it waits for", func() {
+		Expect(Decide(with(serving(), notStarted, exclusively(taken))).Ask).To(BeTrue())
+	})
+
+	It("acknowledges one that holds, also when it is released and could serve again", func() {
+		s := with(serving(), exclusively(taken), releasedFor(time.Minute, true), hears(youngerPeer(), isTold, phase(peer.PhaseHolding)))
+		Expect(Decide(s).Acks).To(Equal([]peer.InstanceID{id(2)}))
+		s.Preflight = false
+		Expect(Decide(s).Acks).To(BeEmpty())
+		Expect(Decide(s).Preflight).To(BeTrue())
+		Expect(Decide(s).Own).To(BeFalse())
+	})
+
+	It("notes when it takes the service back", func() {
+		d := Decide(with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)))
+		Expect(d.Memory.AgainAt).To(Equal(now))
 	})
 
 	It("wants it not before its preflight, and not for stepping aside", func() {

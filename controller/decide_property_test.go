@@ -268,6 +268,29 @@ func world(r *rand.Rand) Snapshot {
 	if r.IntN(5) == 0 {
 		s.PeerLostAt = ago(upTo(2 * time.Second))
 	}
+	if r.IntN(2) == 0 {
+		s.Policy.Standby = upTo(40 * time.Second)
+	}
+	if r.IntN(3) == 0 {
+		s.DeferredUntil = now.Add(upTo(20*time.Second) - 5*time.Second)
+	}
+	if r.IntN(2) == 0 {
+		s.Policy.Exclusive, s.Preflight = true, r.IntN(5) > 0
+		s.Owner.Lockable = r.IntN(3) > 0
+		if s.Owner.Lockable && r.IntN(3) > 0 {
+			s.Owner.Held, s.Owner.Since = true, ago(upTo(600*time.Millisecond))
+		}
+	}
+	if s.Memory.Drain != nil && r.IntN(2) == 0 {
+		s.Memory.Drain.For = id(10)
+		if r.IntN(2) == 0 {
+			s.Memory.Drain.UnservedSince = ago(upTo(3 * time.Second))
+		}
+		s.Memory.Drain.Aside = r.IntN(6) == 0
+	}
+	if r.IntN(4) == 0 {
+		s.Memory.AgainAt = ago(upTo(10 * time.Second))
+	}
 	return s
 }
 
@@ -371,7 +394,7 @@ func summary(d Decision) string {
 	for _, c := range d.Conditions {
 		conditions += fmt.Sprint(c.Type, "=", c.Status, " ")
 	}
-	return fmt.Sprint(d.Phase, " ", d.Workload, " ", d.Reason, " ask ", d.Ask, d.AskEvery, " eager ", d.Eager, " poll ", d.Poll, " ", conditions)
+	return fmt.Sprint(d.Phase, " ", d.Workload, " ", d.Reason, " ask ", d.Ask, d.AskEvery, " eager ", d.Eager, " poll ", d.Poll, " own ", d.Own, " pre ", d.Preflight, " ", conditions)
 }
 
 func peerOf(s Snapshot, id peer.InstanceID) *peer.Peer {

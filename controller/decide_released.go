@@ -27,7 +27,9 @@ func (w *world) released() Decision {
 	occupied := ""
 	if lost {
 		if w.Policy.Exclusive {
-			occupied = w.occupied()
+			if occupied = w.occupied(); !w.Preflight {
+				occupied = "the preflight command must succeed first"
+			}
 		}
 		if occupied == "" {
 			return w.serveAgain(&drain)
@@ -59,6 +61,13 @@ func (w *world) released() Decision {
 	}
 	if lost {
 		w.watchResource(&d)
+		if !w.Self.Told() && w.Policy.Exclusive {
+			if w.Preflight {
+				d.Phase, d.Acks = peer.PhasePrepared, w.acknowledged()
+			} else {
+				d.Preflight, d.Own = true, false
+			}
+		}
 	}
 	w.memory.Drain = &drain
 	d.Conditions = w.conditions(b)

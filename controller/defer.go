@@ -52,7 +52,8 @@ func (c *Controller) Defer(ctx context.Context, by time.Duration) (until time.Ti
 // deferDrain takes in a request.
 func (c *Controller) deferDrain(by time.Duration) deferralAnswer {
 	s := c.look()
-	if s.Memory.Drain != nil || s.Workload.Ended || s.Self.Hurry {
+	w := &world{Snapshot: &s}
+	if s.Memory.Drain != nil || s.Workload.Ended || s.Self.Hurry || s.Self.Told() && !s.Now.Before(w.holdEnds()) {
 		return deferralAnswer{err: ErrTooLate}
 	}
 	if by == 0 {
@@ -65,7 +66,6 @@ func (c *Controller) deferDrain(by time.Duration) deferralAnswer {
 	c.deferred = s.Now.Add(by)
 	until := c.deferred
 	if s.Self.Told() {
-		w := &world{Snapshot: &s}
 		until = earlier(until, w.holdEnds())
 	}
 	c.journal.noteAs(slog.LevelInfo, ReasonDeferred, "the workload asks for time before it is drained",

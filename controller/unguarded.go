@@ -2,12 +2,14 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/peer"
 )
 
 // failed takes note of a panic in the loop: a defect of this program that must
@@ -43,6 +45,9 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 		state := c.o.Workload.State()
 		c.lament(&state)
 		told := c.told.Load() > 0
+		if handedOver && !state.Running {
+			c.letGo(told)
+		}
 		switch over := !c.started || !state.Running; {
 		case over && handedOver && told:
 			return 0, nil
@@ -62,7 +67,7 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 		case pong := <-c.pings:
 			close(pong)
 		case r := <-c.deferrals:
-			r.answer <- deferralAnswer{err: ErrTooLate}
+			r.answer <- deferralAnswer{err: errors.New(c.failure)}
 		}
 	}
 }
@@ -79,4 +84,12 @@ func (c *Controller) lament(state *workload.State) {
 	now.decision.Warning, now.decision.Message = true, c.failure
 	c.published.Store(&now)
 	close(old.next)
+}
+
+// letGo frees what an instance that has released must not keep: another one may
+// wait for it.
+func (c *Controller) letGo(told bool) {
+	defer func() { _ = recover() }()
+	c.disown()
+	c.o.Peers.Say(peer.Statement{Phase: peer.PhaseReleased, Told: told})
 }

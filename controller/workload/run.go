@@ -231,7 +231,7 @@ func (r *run) finish(preStop *process) {
 	if preStop != nil {
 		_ = preStop.kill()
 	}
-	if r.main.swept {
+	if r.main.swept || r.w.options.Exclusive {
 		r.w.update(r, func(s *State) { s.setReady(false, reasonEnded, time.Now()) })
 		deadline := time.Now().Add(sweepTime)
 		if preStop != nil {

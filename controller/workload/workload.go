@@ -47,6 +47,9 @@ type Options struct {
 	PreStop Command
 	// Preflight is what Preflight runs.
 	Preflight Command
+	// Exclusive: a run is over only when all its processes are, also if it ended
+	// by itself: they may have what only one workload can have.
+	Exclusive bool
 	// Readiness is how to know that the workload is ready.
 	Readiness Readiness
 	// Reaper starts the processes and waits for them. Nil is one that adopts

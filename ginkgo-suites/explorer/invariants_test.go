@@ -331,7 +331,8 @@ func (w *world) checkFor(p *process, d *drain) {
 		w.violate("c", "%s steps down for an instance that does not exist: %.8s", p.name(), p.forWhom)
 		return
 	}
-	if q.drain != nil && q.drain.whom == p && !q.serves {
+	// One that has released and says that it is prepared means to serve again.
+	if q.drain != nil && q.drain.whom == p && !q.serves && q.phase != peer.PhasePrepared {
 		w.violate("b", "%s and %s step down for each other", p.name(), q.name())
 	}
 	if !w.servedLately(q) {
@@ -520,7 +521,7 @@ func (w *world) watchStop(p *process, bySupervisor bool) {
 		time.AfterFunc(within, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if p.dead || p.exited || p.drain != nil || p.deferred.After(p.toldAt) || len(w.boxes) > boxes || w.deaf > 0 || p.frozen.After(p.toldAt) {
+			if p.dead || p.exited || p.drain != nil || p.deferred.After(p.toldAt) || len(w.boxes) > boxes || w.deaf > 0 || w.deafEnd.After(p.toldAt) || p.frozen.After(p.toldAt) {
 				return
 			}
 			w.violate("f", "%s is stopped alone, and has not begun to drain %v later", p.name(), within)

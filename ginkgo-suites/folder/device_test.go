@@ -62,6 +62,7 @@ type container struct {
 	letter string
 	home   string
 	user   uint32 // 0: as the test
+	argv   []string
 	cmd    *exec.Cmd
 	log    *lockedBuffer
 	done   chan struct{}
@@ -71,7 +72,7 @@ type container struct {
 // container returns one that is created but not started.
 func (d *device) container(letter string) *container {
 	GinkgoHelper()
-	c := &container{device: d, letter: letter, home: filepath.Join(d.dir, letter)}
+	c := &container{device: d, letter: letter, home: filepath.Join(d.dir, letter), argv: []string{service}}
 	Expect(os.MkdirAll(c.home, 0o777)).To(Succeed())
 	Expect(os.Chmod(c.home, 0o777)).To(Succeed())
 	return c
@@ -102,7 +103,7 @@ func (c *container) run(readyAfter time.Duration, settings ...string) *container
 func (c *container) start(readyAfter time.Duration, settings ...string) *container {
 	GinkgoHelper()
 	c.log, c.done = &lockedBuffer{}, make(chan struct{})
-	c.cmd = exec.Command(binary, "run", "--", service)
+	c.cmd = exec.Command(binary, append([]string{"run", "--"}, c.argv...)...)
 	c.cmd.Env = append(append([]string{
 		"GORACE=atexit_sleep_ms=0 halt_on_error=1", // else every end takes a second
 		"BALENA_APP_ID=" + c.device.app,

@@ -72,6 +72,21 @@ var _ = Describe("An exclusive resource (a lock, a port, a terminal)", func() {
 		Expect(d.marker()).NotTo(BeAnExistingFile())
 	})
 
+	It("is not free before all processes of a workload that failed have ended", func() {
+		r := newResource()
+		d := newDevice(r.settings...)
+		a := d.container("a").run(0).until("serving")
+		b := d.container("b")
+		fails := filepath.Join(r.dir, "fails")
+		b.argv = []string{"sh", "-c", `"$0" & while [ ! -e "$1" ]; do sleep 0.02; done; exit 3`, service, fails}
+		b.run(0, "SERVICE_STAYS=1").until("serving")
+		a.until("released")
+		Expect(os.WriteFile(fails, nil, 0o600)).To(Succeed())
+		Expect(b.exit()).To(Equal(3))
+		a.until("serving")
+		alone(a, b)
+	})
+
 	It("goes back to an old one that has been told to stop, with take-back", func() {
 		r := newResource()
 		d := newDevice(append(r.settings, "HANDOVER_POLICY_STANDBY=1m", "HANDOVER_SERVICE_STOP_GRACE_PERIOD=40s")...)

@@ -34,7 +34,7 @@ func serve() int {
 				return 1
 			}
 		case <-alone.C:
-			if os.Getppid() != parent {
+			if os.Getppid() != parent && os.Getenv("SERVICE_STAYS") == "" {
 				return 1
 			}
 		case <-failing():

@@ -215,7 +215,7 @@ func (c *container) run(p plan) {
 		code, err := ctl.Run(ctx)
 		workload.kill()
 		own.Want(false)
-		if err == nil {
+		if err == nil || ctx.Err() == nil {
 			_ = node.Close(ctx)
 			if !c.restarts {
 				c.set("exited")

@@ -184,6 +184,24 @@ var _ = Describe("Exclusive workloads", func() {
 		Expect(d.crowded).To(BeEmpty())
 	})
 
+	story("go back in order when an update is taken back half-way", func(d *device) {
+		exclusive(d)
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{drains: 5 * time.Second})
+		d.wait(10 * time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		b.term()
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("prepared"))
+		Expect(b.state().Reason).To(Equal(controller.ReasonSuccessorServes))
+		d.wait(6 * time.Second)
+		Expect(b.alive()).To(BeFalse())
+		Expect(b.code).To(BeZero())
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		Expect(d.marked()).NotTo(ContainElement(ContainSubstring("killed")))
+		Expect(d.crowded).To(BeEmpty())
+	})
+
 	story("settle who runs after a power cut", func(d *device) {
 		exclusive(d)
 		a := beginsOld(d, plan{})
@@ -211,6 +229,18 @@ var _ = Describe("Exclusive workloads", func() {
 			b.workload.exit(1)
 			d.wait(time.Second)
 			Expect(d.serving()).To(Equal([]string{"a"}))
+			Expect(d.crowded).To(BeEmpty())
+		})
+
+		story("do not take silence for an end, also without the Supervisor", func(d *device) {
+			d.policy.Exclusive, d.policy.SupervisorOff = true, true
+			a := beginsOld(d, plan{})
+			d.start("b", plan{})
+			d.wait(10 * time.Second)
+			Expect(a.phase()).To(Equal("released"))
+			d.network.Partition([]string{"a"}, []string{"b"})
+			d.wait(10 * time.Minute)
+			Expect(d.serving()).To(Equal([]string{"b"}))
 			Expect(d.crowded).To(BeEmpty())
 		})
 
@@ -270,6 +300,29 @@ var _ = Describe("A deferral", func() {
 		Expect(b.phase()).To(Equal("serving"))
 		Expect(d.marked()).To(BeEmpty())
 		d.expectNoOutage()
+	})
+
+	story("comes too late when the hold is over, and after a second SIGTERM", func(d *device) {
+		a := beginsOld(d, plan{hangs: true})
+		d.start("b", plan{readyAfter: -1})
+		a.term()
+		d.wait(6499 * time.Millisecond)
+		Expect(later(a, time.Minute)).To(BeNumerically(">", 0))
+		d.wait(time.Millisecond)
+		_, err := a.controller.Defer(context.Background(), time.Minute)
+		Expect(err).To(MatchError(controller.ErrTooLate))
+	})
+
+	story("does not outlive the workload that asked for it, when it is started again", func(d *device) {
+		d.policy.Standby, d.policy.StopGracePeriod = time.Minute, time.Minute
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{})
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		b.workload.exit(1)
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("serving"))
+		Expect(a.state().Instance.DeferredUntil).To(BeNil())
 	})
 
 	story("is ended by a second SIGTERM", func(d *device) {
@@ -363,7 +416,7 @@ var _ = Describe("A panic in the loop", func() {
 		Expect(a.state().Events).To(ContainElement(HaveField("Reason", controller.Reason("Panicked"))))
 		Expect(a.state().Workload.Ready).To(BeTrue())
 		_, err := a.controller.Defer(context.Background(), time.Second)
-		Expect(err).To(MatchError(controller.ErrTooLate))
+		Expect(err).To(MatchError(ContainSubstring("a defect")))
 		code, text := a.ask("GET", "/healthz", "")
 		Expect(code).To(Equal(503))
 		Expect(text).To(ContainSubstring("a defect"))
@@ -378,6 +431,56 @@ var _ = Describe("A panic in the loop", func() {
 		Expect(a.alive()).To(BeFalse())
 		Expect(a.code).To(BeZero())
 		Expect(d.marked()).To(BeEmpty())
+	})
+
+	story("leaves an exclusive resource to the next one", func(d *device) {
+		d.policy.Exclusive, d.lock = true, &lock{}
+		var from time.Time
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		a := beginsOld(d, plan{drains: 5 * time.Second})
+		d.peers = nil
+		d.start("b", plan{})
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("draining"))
+		from = time.Now()
+		d.wait(time.Minute)
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		Expect(d.crowded).To(BeEmpty())
+		Expect(a.alive()).To(BeTrue(), "Docker restarts whoever ends")
+		a.term()
+		d.wait(soon)
+		Expect(a.alive()).To(BeFalse())
+		Expect(a.code).To(BeZero())
+	})
+
+	story("does not start a service beside the one that it stepped aside for", func(d *device) {
+		var from time.Time
+		a := beginsOld(d, plan{})
+		d.start("b", plan{})
+		d.wait(time.Second)
+		a.kill()
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		a.run(plan{})
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("released"))
+		from = time.Now()
+		d.wait(10 * time.Second)
+		Expect(a.state().Failure).NotTo(BeEmpty())
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		Expect(a.alive()).To(BeTrue())
+	})
+
+	story("ends an exclusive instance that has not started its workload", func(d *device) {
+		d.policy.Exclusive, d.lock = true, &lock{}
+		a := beginsOld(d, plan{})
+		from := time.Now()
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		b := d.start("b", plan{})
+		d.wait(time.Second)
+		Expect(b.alive()).To(BeFalse(), "another instance has the resource")
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		Expect(a.alive()).To(BeTrue())
+		Expect(d.crowded).To(BeEmpty())
 	})
 
 	story("ends with the workload", func(d *device) {

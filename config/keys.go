@@ -119,7 +119,7 @@ func keys() []key {
 			meaning: "so many failures in a row while serving: not ready any more"},
 
 		{name: "status.listen", def: off, kind: orOff(hostPort(0)),
-			meaning: "status page, JSON and metrics over TCP; an empty host is every interface"},
+			meaning: "status page, JSON and metrics over TCP; an empty host is every interface; with host networking the younger instance takes it over"},
 		{name: "status.socket", def: "/tmp/handover.sock", kind: orOff(filePath(maxSocketPath)),
 			meaning: "Unix socket of the same, for `handover status`"},
 

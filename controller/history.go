@@ -8,46 +8,68 @@ import (
 )
 
 // Handover is what this instance has seen of one hand-over: who took part, what
-// each said of itself and when, and what happened. Times are the local wall
-// clock's.
+// each said of itself and when, and what happened. It begins when another
+// instance is heard or this one is told to stop, and ends when no other one is
+// left, or with this one. A container that ends and is back within 90 s, as in a
+// crash loop, goes on with the same hand-over. Times are the local wall clock's.
 type Handover struct {
 	Began time.Time `json:"began"`
-	// Ended is null while it goes on.
+	// Ended is missing while it goes on.
 	Ended *time.Time `json:"ended,omitempty"`
-	// Lanes are the instances, the own one first.
+	// Lanes are the instances, the own one first, the others in the order in which
+	// they were heard; at most 8.
 	Lanes []Lane `json:"lanes"`
+	// Marks are in the order of their times; at most 40.
 	Marks []Mark `json:"marks"`
 }
 
-// Lane is one instance in a hand-over; a container whose process was started
-// again keeps its lane.
+// Lane is one container in a hand-over.
 type Lane struct {
+	// Instance is the id of its last process.
 	Instance  string `json:"instance"`
 	Container string `json:"container,omitempty"`
 	Release   uint64 `json:"release,omitempty"`
 	Own       bool   `json:"own"`
 	Legacy    bool   `json:"legacy"`
-	// Age is younger, older or unknown: than this instance; empty for the own one.
-	Age   string `json:"age,omitempty"`
+	// Age is younger, older or unknown: than this instance; missing for the own one.
+	Age string `json:"age,omitempty"`
+	// Spans are what it said, one after the other, with gaps while it did not run;
+	// at most 24, the first one and the last ones.
 	Spans []Span `json:"spans"`
 
-	id peer.InstanceID
+	id   peer.InstanceID
+	told bool // its last process was
 }
 
-// Span is a time in which an instance said the same of itself.
+// Span is a time in which an instance said the same of itself. The first one of
+// the own lane may have begun long before the hand-over.
 type Span struct {
 	Phase string    `json:"phase"`
 	Told  bool      `json:"told"`
 	From  time.Time `json:"from"`
-	// To is null while it goes on.
+	// To is missing while it goes on.
 	To *time.Time `json:"to,omitempty"`
 }
 
-// Mark is something that happened at a moment.
+// MarkKind says what a mark is.
+type MarkKind string
+
+// The kinds of marks.
+const (
+	MarkAnnounced  MarkKind = "announced"  // the first signal: a younger instance, or a successor, serves
+	MarkRunning    MarkKind = "running"    // the second signal: it is reported running
+	MarkTold       MarkKind = "told"       // SIGTERM
+	MarkHoldEnds   MarkKind = "holdEnds"   // the hold must end, or had to
+	MarkDeferred   MarkKind = "deferred"   // the end of the time that the workload asked for
+	MarkStopSignal MarkKind = "stopSignal" // the stop signal to the workload
+	MarkReleased   MarkKind = "released"   // the workload has ended
+	MarkMarker     MarkKind = "marker"     // handover-complete was written
+)
+
+// Mark is something that happened at a moment, or is to come.
 type Mark struct {
 	Time time.Time `json:"time"`
-	// Kind is announced, running, told, holdEnds, deferred, stopSignal, released or marker.
-	Kind string `json:"kind"`
+	Kind MarkKind  `json:"kind"`
 	// Lost: the signal of that kind was lost again.
 	Lost bool `json:"lost"`
 	// Lane is the index of the lane to which it belongs.
@@ -60,76 +82,136 @@ const (
 	lanesAtMost = 8
 	spansAtMost = 24
 	marksAtMost = 40
+	// resumesWithin: Docker starts a container that ends again and again after
+	// pauses of up to a minute.
+	resumesWithin = 90 * time.Second
 )
 
 // history keeps the present hand-over and the last one. The loop owns it; what
-// it hands out is never written to again.
+// it hands out is never written to again. While there is no hand-over, looking
+// costs nothing.
 type history struct {
-	current, last *Handover
-	own           Span // what this instance says, since when
-	conditions    map[ConditionType]bool
-	seen          peerPhases
-	told          bool
-	drained       bool
-	released      bool
-	deferred      time.Time
-	published     []Handover
+	current, last      *Handover
+	changed            bool // since the last publish
+	own                Span // what this instance says, since when
+	before             Span // what it said before that
+	seen               map[peer.InstanceID]heardSay
+	announced, running bool
+	told, stopped      bool
+	released, marked   bool
+	published          []Handover
 }
 
-// peerPhases is what each peer said last.
-type peerPhases map[peer.InstanceID]spoken
-
-func newHistory() *history {
-	return &history{conditions: map[ConditionType]bool{}, seen: peerPhases{}}
+// heardSay is what a peer said last, and when it was heard.
+type heardSay struct {
+	spoken
+	at time.Time
 }
+
+func newHistory() *history { return &history{seen: map[peer.InstanceID]heardSay{}} }
 
 // observe takes in a round of the loop, and returns the hand-overs, the last one
-// first. It returns the same slice as before if nothing is new.
-func (h *history) observe(s *Snapshot, d *Decision) []Handover {
-	changed := h.observeOwn(s, d)
-	if h.current == nil && (s.Self.Told() || slices.ContainsFunc(s.Peers, func(p peer.Peer) bool { return !p.Ended() })) {
+// first. It returns the same slice as before if nothing is new. The release is
+// the own one; unwritable tells that the marker could not be written.
+func (h *history) observe(s *Snapshot, d *Decision, release uint64, unwritable bool) []Handover {
+	h.observeOwn(s, d)
+	under := s.Self.Told() || someoneLives(s)
+	if h.current == nil && under {
 		h.begin(s)
-		changed = true
 	}
 	if h.current != nil {
-		changed = h.observeLanes(s) || changed
-		changed = h.observeMarks(s, d) || changed
-		if d.Exit || !s.Self.Told() && !slices.ContainsFunc(s.Peers, func(p peer.Peer) bool { return !p.Ended() }) {
+		h.changed = h.changed || h.current.Lanes[0].Release != release
+		h.current.Lanes[0].Release = release
+		h.observeLanes(s)
+		h.observeSignals(s, d)
+		h.observeSteps(s, d, unwritable)
+		if d.Exit || !under {
 			h.end(s.Now)
-			changed = true
 		}
 	}
-	if changed {
+	if h.changed {
 		h.publish()
 	}
 	return h.published
 }
 
-// observeOwn keeps what this instance says. It matters to others only while
-// there is a hand-over.
-func (h *history) observeOwn(s *Snapshot, d *Decision) bool {
-	now := Span{Phase: d.Phase.String(), Told: s.Self.Told(), From: s.Now}
-	if now.Phase == h.own.Phase && now.Told == h.own.Told {
-		return false
+// someoneLives reports whether another instance is heard that has not ended.
+func someoneLives(s *Snapshot) bool {
+	for i := range s.Peers {
+		if !s.Peers[i].Ended() {
+			return true
+		}
 	}
-	h.own = now
-	if h.current != nil {
-		h.current.Lanes[0].say(now)
-	}
-	return h.current != nil
+	return false
 }
 
+// observeOwn keeps what this instance says. It matters to others only while
+// there is a hand-over.
+func (h *history) observeOwn(s *Snapshot, d *Decision) {
+	now := Span{Phase: d.Phase.String(), Told: s.Self.Told(), From: s.Now}
+	if now.Phase == h.own.Phase && now.Told == h.own.Told {
+		return
+	}
+	h.before, h.own = h.own, now
+	if h.current != nil {
+		h.current.Lanes[0].say(now)
+		h.changed = true
+	}
+}
+
+// begin begins a hand-over, or goes on with the last one.
 func (h *history) begin(s *Snapshot) {
-	h.current = &Handover{Began: s.Now, Lanes: []Lane{{
+	h.changed = true
+	clear(h.seen)
+	if h.resumes(s) {
+		h.current, h.last = h.last, nil
+		h.current.Ended = nil
+		own := &h.current.Lanes[0]
+		if last := &own.Spans[len(own.Spans)-1]; last.Phase == h.own.Phase && last.Told == h.own.Told {
+			last.To = nil
+		} else {
+			own.say(h.own)
+		}
+		return
+	}
+	spans := []Span{h.own}
+	if h.own.From.Equal(s.Now) && h.before.Phase != "" { // it changed with what begins here
+		until := s.Now
+		h.before.To = &until
+		spans = []Span{h.before, h.own}
+	}
+	began := s.Now
+	if s.Self.Told() && s.Self.ToldAt.Before(began) {
+		began = s.Self.ToldAt
+	}
+	h.current = &Handover{Began: began, Lanes: []Lane{{
 		Instance: s.Self.Instance.String(), Container: string(s.Self.Container), Own: true, id: s.Self.Instance,
-		Spans: []Span{h.own},
+		Spans: spans,
 	}}}
-	h.seen = peerPhases{}
-	clear(h.conditions)
-	h.drained, h.released = s.Memory.Drain != nil, s.Memory.Drain != nil
+	h.announced, h.running = false, false
+	drain := s.Memory.Drain
+	h.stopped, h.released = drain != nil, drain != nil && !drain.ReleasedAt.IsZero()
+}
+
+// resumes reports whether the last hand-over goes on: one of its containers is
+// back, or this instance is told before it could be.
+func (h *history) resumes(s *Snapshot) bool {
+	if h.last == nil || s.Now.Sub(*h.last.Ended) > resumesWithin {
+		return false
+	}
+	if s.Self.Told() {
+		return true
+	}
+	for i := range s.Peers {
+		if p := &s.Peers[i]; !p.Ended() && h.last.laneOf(p) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *history) end(now time.Time) {
+	h.changed = true
 	h.current.Ended = &now
 	for i := range h.current.Lanes {
 		h.current.Lanes[i].stop(now)
@@ -148,121 +230,234 @@ func (l *Lane) say(s Span) {
 
 // stop ends the last span.
 func (l *Lane) stop(at time.Time) {
-	if n := len(l.Spans); n > 0 && l.Spans[n-1].To == nil {
-		l.Spans[n-1].To = &at
+	n := len(l.Spans)
+	if n == 0 || l.Spans[n-1].To != nil {
+		return
 	}
+	if at.Before(l.Spans[n-1].From) {
+		at = l.Spans[n-1].From
+	}
+	l.Spans[n-1].To = &at
 }
 
+// over reports whether nothing is said in it any more.
+func (l *Lane) over() bool { return len(l.Spans) > 0 && l.Spans[len(l.Spans)-1].To != nil }
+
 // observeLanes takes in what the peers say.
-func (h *history) observeLanes(s *Snapshot) (changed bool) {
-	w := &world{Snapshot: s}
+func (h *history) observeLanes(s *Snapshot) {
+	w := world{Snapshot: s}
 	for i := range s.Peers {
 		p := &s.Peers[i]
-		now := spoken{p.Phase, p.Told, p.Ended()}
+		now := heardSay{spoken{p.Phase, p.Told, p.Ended()}, p.LastHeard}
 		was, known := h.seen[p.Instance]
-		if known && was == now || !known && p.Ended() {
+		if known && was.spoken == now.spoken {
+			h.seen[p.Instance] = now
 			continue
 		}
-		lane := h.lane(w, p)
-		if lane == nil {
+		if !known && p.Ended() {
 			continue
 		}
+		at := h.lane(&w, p)
+		if at < 0 {
+			continue
+		}
+		l := &h.current.Lanes[at]
 		h.seen[p.Instance] = now
-		changed = true
+		h.changed = true
 		if p.Ended() {
-			lane.stop(s.Now)
+			l.stop(s.Now)
 			continue
 		}
-		at := s.Now
-		if !known && !p.PhaseSince.IsZero() && p.PhaseSince.After(h.current.Began) {
-			at = p.PhaseSince
+		from := s.Now
+		if since := p.PhaseSince; (!known || was.phase != p.Phase) && since.Before(from) && since.After(h.current.Began) {
+			from = since // the loop may have been busy
 		}
-		lane.say(Span{Phase: p.Phase.String(), Told: p.Told, From: at})
+		if n := len(l.Spans); n > 0 && l.Spans[n-1].From.After(from) {
+			from = s.Now
+		}
+		l.say(Span{Phase: p.Phase.String(), Told: p.Told, From: from})
+		if p.Told && !l.told {
+			l.told = true
+			h.mark(Mark{Time: from, Kind: MarkTold, Lane: at, Text: "this one says that it was told to stop"})
+		}
 	}
-	for id := range h.seen {
-		if !slices.ContainsFunc(s.Peers, func(p peer.Peer) bool { return p.Instance == id }) {
+	for id, was := range h.seen {
+		if !hears(s, id) {
 			delete(h.seen, id)
-			if i := slices.IndexFunc(h.current.Lanes, func(l Lane) bool { return l.id == id }); i > 0 {
-				h.current.Lanes[i].stop(s.Now)
-				changed = true
+			for i := range h.current.Lanes[1:] {
+				if l := &h.current.Lanes[1+i]; l.id == id && !l.over() {
+					l.stop(was.at) // nothing is known of the time since
+					h.changed = true
+				}
 			}
 		}
 	}
-	return changed
 }
 
-// lane returns the peer's lane, and makes it if there is room.
-func (h *history) lane(w *world, p *peer.Peer) *Lane {
-	i := slices.IndexFunc(h.current.Lanes, func(l Lane) bool {
-		return !l.Own && (l.id == p.Instance || l.Container != "" && l.Container == string(p.Container))
-	})
+func hears(s *Snapshot, id peer.InstanceID) bool {
+	for i := range s.Peers {
+		if s.Peers[i].Instance == id {
+			return true
+		}
+	}
+	return false
+}
+
+// laneOf returns the index of the peer's lane, -1 if it has none.
+func (o *Handover) laneOf(p *peer.Peer) int {
+	for i := 1; i < len(o.Lanes); i++ {
+		if l := &o.Lanes[i]; l.id == p.Instance || l.Container != "" && l.Container == string(p.Container) {
+			return i
+		}
+	}
+	return -1
+}
+
+// lane returns the index of the peer's lane, and makes it if there is room: -1
+// if there is none.
+func (h *history) lane(w *world, p *peer.Peer) int {
+	i := h.current.laneOf(p)
 	if i < 0 {
 		if len(h.current.Lanes) == lanesAtMost {
-			return nil
+			if i = h.room(w, p); i < 0 {
+				return -1
+			}
+		} else {
+			h.current.Lanes = append(h.current.Lanes, Lane{})
+			i = len(h.current.Lanes) - 1
 		}
-		h.current.Lanes = append(h.current.Lanes, Lane{})
-		i = len(h.current.Lanes) - 1
 	}
 	l := &h.current.Lanes[i]
+	if l.id != p.Instance {
+		delete(h.seen, l.id) // its container's earlier process
+		l.told = false
+	}
 	l.id, l.Instance, l.Legacy = p.Instance, p.Instance.String(), p.Legacy
 	l.Container, l.Release, l.Age = string(p.Container), p.Release, w.relate(p).String()
-	return l
+	return i
 }
 
-// mark notes that something happened in the own lane.
-func (h *history) mark(at time.Time, kind, text string, lost bool) {
-	if len(h.current.Marks) == marksAtMost {
-		h.current.Marks = slices.Delete(h.current.Marks, 0, 1)
+// room empties a lane for the peer: one in which nothing is said any more, or,
+// for a container that the Supervisor lists, one of a container that it does not
+// list. So strangers cannot keep those out that count.
+func (h *history) room(w *world, p *peer.Peer) int {
+	found, cost, most := -1, 4, 0
+	if w.find(p.Container) != nil {
+		most = 2
 	}
-	h.current.Marks = append(h.current.Marks, Mark{Time: at, Kind: kind, Text: text, Lost: lost})
-}
-
-func (h *history) observeMarks(s *Snapshot, d *Decision) bool {
-	before := len(h.current.Marks)
-	for _, c := range d.Conditions {
-		kind := map[ConditionType]string{YoungerAnnounced: "announced", YoungerRunning: "running"}[c.Type]
-		if now := c.Status == True; kind != "" && now != h.conditions[c.Type] {
-			h.conditions[c.Type] = now
-			h.mark(s.Now, kind, c.Message, !now)
+	for i := 1; i < len(h.current.Lanes); i++ {
+		l, is := &h.current.Lanes[i], 0
+		if w.find(peer.ContainerID(l.Container)) != nil {
+			is = 2
+		}
+		if !l.over() {
+			is++
+		}
+		if is <= most && is < cost {
+			found, cost = i, is
 		}
 	}
+	if found > 0 {
+		delete(h.seen, h.current.Lanes[found].id)
+		h.current.Lanes[found] = Lane{}
+		h.current.Marks = slices.DeleteFunc(h.current.Marks, func(m Mark) bool { return m.Lane == found })
+	}
+	return found
+}
+
+// mark adds a mark. If there are too many, the first of those goes that can be
+// caused again and again.
+func (h *history) mark(m Mark) {
+	h.changed = true
+	if len(h.current.Marks) == marksAtMost {
+		i := slices.IndexFunc(h.current.Marks, func(m Mark) bool {
+			return m.Lane > 0 || m.Kind == MarkAnnounced || m.Kind == MarkRunning || m.Kind == MarkDeferred
+		})
+		i = max(0, i)
+		h.current.Marks = slices.Delete(h.current.Marks, i, i+1)
+	}
+	h.current.Marks = append(h.current.Marks, m)
+}
+
+// plan marks a moment that is to come, in place of the one that was planned
+// before. The zero time only takes that away.
+func (h *history) plan(now time.Time, kind MarkKind, at time.Time, text string) {
+	for i := range h.current.Marks {
+		m := &h.current.Marks[i]
+		if m.Kind != kind || !m.Time.After(now) {
+			continue
+		}
+		if m.Time.Equal(at) {
+			return
+		}
+		h.current.Marks = slices.Delete(h.current.Marks, i, i+1)
+		h.changed = true
+		break
+	}
+	if at.After(now) {
+		h.mark(Mark{Time: at, Kind: kind, Text: text})
+	}
+}
+
+// observeSignals marks the two signals until a drain begins: it needs both, and
+// what comes after it shows in the bars.
+func (h *history) observeSignals(s *Snapshot, d *Decision) {
+	drains := s.Memory.Drain != nil
+	for i := range d.Conditions {
+		c := &d.Conditions[i]
+		was, kind := &h.announced, MarkAnnounced
+		switch c.Type {
+		case YoungerAnnounced:
+		case YoungerRunning:
+			was, kind = &h.running, MarkRunning
+		default:
+			continue
+		}
+		if now := c.Status == True; now != *was {
+			*was = now
+			if !drains {
+				h.mark(Mark{Time: s.Now, Kind: kind, Text: c.Message, Lost: !now})
+			}
+		}
+	}
+}
+
+// observeSteps marks what happens to this instance and what it does.
+func (h *history) observeSteps(s *Snapshot, d *Decision, unwritable bool) {
 	if s.Self.Told() && !h.told {
 		h.told = true
-		h.mark(s.Self.ToldAt, "told", "told to stop", false)
-		if !d.HoldEnds.IsZero() {
-			h.mark(d.HoldEnds, "holdEnds", "the hold must end", false)
-		}
+		h.mark(Mark{Time: s.Self.ToldAt, Kind: MarkTold, Text: "this instance is told to stop"})
 	}
-	if until := s.deferredUntil(); until != h.deferred {
-		if h.deferred = until; !until.IsZero() {
-			h.mark(until, "deferred", "the workload asked for time until then", false)
-		}
-	}
+	h.plan(s.Now, MarkHoldEnds, d.HoldEnds, "the hold must end: then it drains, whoever follows")
+	h.plan(s.Now, MarkDeferred, s.deferredUntil(), "no drain before this: the workload has asked for time")
 	drain := d.Memory.Drain
-	if drain != nil && !drain.Aside && !h.drained {
-		h.mark(d.SignalAt, "stopSignal", "the workload is told to finish", false)
+	if d.Phase == peer.PhaseDraining && !d.SignalAt.IsZero() && !h.stopped {
+		h.mark(Mark{Time: d.SignalAt, Kind: MarkStopSignal, Text: "the workload is told to finish"})
 	}
-	h.drained = drain != nil
-	if released := drain != nil && !drain.ReleasedAt.IsZero(); released != h.released {
-		if h.released = released; released {
-			h.mark(drain.ReleasedAt, "released", "the workload has ended", false)
-		}
+	h.stopped = drain != nil
+	released := drain != nil && !drain.ReleasedAt.IsZero()
+	if released && !h.released && !drain.Aside {
+		h.mark(Mark{Time: drain.ReleasedAt, Kind: MarkReleased, Text: "the workload has ended, everything is free"})
 	}
-	if d.Marker == MarkerWrite {
-		h.mark(s.Now, "marker", "the marker tells the Supervisor that everything is released", false)
+	h.released = released
+	marked := d.Memory.MarkerWritten && !unwritable
+	if marked && !h.marked {
+		h.mark(Mark{Time: s.Now, Kind: MarkMarker, Text: "the file handover-complete tells the Supervisor"})
 	}
-	return len(h.current.Marks) != before
+	h.marked = marked
 }
 
 // publish makes copies for others to read.
 func (h *history) publish() {
-	h.published = nil
+	h.changed = false
+	h.published = make([]Handover, 0, 2)
 	for _, one := range []*Handover{h.last, h.current} {
 		if one == nil {
 			continue
 		}
 		c := *one
 		c.Marks = slices.Clone(nonNil(c.Marks))
+		slices.SortStableFunc(c.Marks, func(a, b Mark) int { return a.Time.Compare(b.Time) })
 		c.Lanes = slices.Clone(c.Lanes)
 		for i := range c.Lanes {
 			c.Lanes[i].Spans = slices.Clone(c.Lanes[i].Spans)

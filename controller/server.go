@@ -21,9 +21,9 @@ func (c *Controller) SocketHandler() http.Handler {
 	return mux
 }
 
-// Handler serves the status API: GET / (a page for people), /status (JSON), /metrics (Prometheus),
-// /healthz, /readyz and /events (server-sent events, one status for each
-// round of the loop). It is read-only and shows no secrets.
+// Handler serves the status API: GET / (the status page), /status (JSON),
+// /metrics (Prometheus), /healthz, /readyz and /events (server-sent events, one
+// status for each round of the loop). It is read-only and shows no secrets.
 func (c *Controller) Handler() http.Handler { return c.handler() }
 
 func (c *Controller) handler() *http.ServeMux {
@@ -55,6 +55,8 @@ func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
 	flusher := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	// A browser asks again that soon: somebody else may have the address by then.
+	_, _ = fmt.Fprint(w, "retry: 250\n\n")
 	for {
 		p := c.published.Load()
 		data, err := json.Marshal(p.status(&c.o))

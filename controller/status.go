@@ -25,7 +25,7 @@ type published struct {
 func (c *Controller) publish(s *Snapshot, d *Decision) {
 	now := &published{
 		snapshot: *s, decision: *d, workload: c.journal.workload, events: c.journal.events,
-		failing: c.journal.failing, explained: c.explained, handovers: c.history.observe(s, d), next: make(chan struct{}), reconciled: true,
+		failing: c.journal.failing, explained: c.explained, handovers: c.history.observe(s, d, c.release(), c.unwritable), next: make(chan struct{}), reconciled: true,
 	}
 	close(c.published.Swap(now).next)
 }
@@ -47,8 +47,8 @@ type Status struct {
 	Supervisor SupervisorStatus `json:"supervisor"`
 	Workload   WorkloadStatus   `json:"workload"`
 	Events     []Event          `json:"events"`
-	// Handovers are the last hand-over that this instance has seen, and the one
-	// under way.
+	// Handovers are the last hand-over that this instance has seen, and after it
+	// the one under way.
 	Handovers []Handover `json:"handovers"`
 }
 
@@ -115,6 +115,14 @@ type WorkloadStatus struct {
 	PID      int        `json:"pid,omitempty"`
 	Started  *time.Time `json:"started,omitempty"`
 	ExitCode *int       `json:"exitCode,omitempty"`
+}
+
+// Glance tells what can be had without making a Status: the phase, and whether
+// another instance is heard that has not ended. The channel is closed when there
+// is something newer. It may be called from any goroutine.
+func (c *Controller) Glance() (phase peer.Phase, others bool, changed <-chan struct{}) {
+	p := c.published.Load()
+	return p.decision.Phase, someoneLives(&p.snapshot), p.next
 }
 
 // Status returns the present status. It may be called from any goroutine.

@@ -1,14 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/http"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/handover-controller/handover/config"
@@ -118,7 +112,7 @@ func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log
 	r := cfg.Readiness
 	return workload.New(workload.Options{
 		Argv: argv, StopSignal: cfg.Process.StopSignal, PreStop: workload.Command{Argv: cfg.Process.PreStop.Argv},
-		Preflight: workload.Command{Argv: cfg.Process.Preflight.Argv},
+		Preflight: workload.Command{Argv: cfg.Process.Preflight.Argv}, Exclusive: cfg.Policy.Exclusive,
 		Readiness: workload.Readiness{
 			HTTP: r.HTTP, TCP: r.TCP, Command: workload.Command{Argv: r.Command.Argv}, File: r.File, Notify: r.Notify,
 			After: r.After, AfterAuto: r.AfterAuto, Period: r.Period, Timeout: r.Timeout,
@@ -126,70 +120,4 @@ func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log
 		},
 		Reaper: reaper, Logger: log,
 	})
-}
-
-// serveStatus serves the status API on the socket and, if configured, on an
-// address. It returns how to stop that.
-func serveStatus(ctx context.Context, c config.Status, ctl *controller.Controller, log *slog.Logger) func() {
-	serve := func(h http.Handler) *http.Server {
-		return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second}
-	}
-	local, public := serve(ctl.SocketHandler()), serve(ctl.Handler())
-	ctx, cancel := context.WithCancel(ctx)
-	var serving sync.WaitGroup
-	if c.Socket == "" {
-		log.Warn("status.socket is off: `handover status` and `handover probe` do not work here, so a HEALTHCHECK with them fails")
-	} else {
-		if l, err := controller.ListenSocket(c.Socket); err != nil {
-			log.Warn("`handover status` and `handover probe` cannot reach this instance", "error", err)
-		} else {
-			serving.Go(func() { _ = local.Serve(l) })
-		}
-	}
-	if c.Listen != "" {
-		serving.Go(func() {
-			if l := listenStatus(ctx, c.Listen, log); l != nil {
-				_ = public.Serve(l)
-			}
-		})
-	}
-	return func() {
-		cancel()
-		// Who follows is told of the end, but holds nothing up.
-		short, done := context.WithTimeout(context.Background(), farewell)
-		defer done()
-		for _, server := range []*http.Server{local, public} {
-			_ = server.Shutdown(short)
-			_ = server.Close()
-		}
-		serving.Wait()
-	}
-}
-
-// listenStatus waits until the address is free: with host networking the older
-// instance has it until it ends.
-func listenStatus(ctx context.Context, address string, log *slog.Logger) net.Listener {
-	said := ""
-	for {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err == nil {
-			if said != "" {
-				log.Info("the status address is served now", "address", address)
-			}
-			return l
-		}
-		pause, what := time.Second, "the status address is in use, as it is until an older instance ends; it is tried again"
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			pause, what = 10*time.Second, "the status address cannot be used: correct status.listen; it is tried again"
-		}
-		if text := err.Error(); text != said && ctx.Err() == nil {
-			said = text
-			log.Warn(what, "address", address, "error", strings.TrimSpace(text))
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
 }

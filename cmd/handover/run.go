@@ -105,7 +105,7 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stopServing := serveStatus(ctx, cfg.Status, ctl, log)
+	stopServing := serveStatus(ctx, cfg, ctl, log)
 	defer stopServing()
 	go func() {
 		for {

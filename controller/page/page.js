@@ -1,30 +1,95 @@
+// Fetches the page again when /events says that something is new, and changes
+// what differs: focus, selection, scrolling and what is open stay.
 "use strict";
 (() => {
-  const live = document.getElementById("live");
-  let busy = false, again = false;
+  const live = document.getElementById("live"), said = document.getElementById("said");
+  let busy = false, again = false, shown = "";
+
+  function tell(ok, text) {
+    if (live.textContent !== text) live.textContent = text;
+    live.className = ok ? "on" : "off";
+  }
+
+  // change makes have like want; ids name what stays the same.
+  function change(have, want) {
+    if (have.nodeType === Node.TEXT_NODE) {
+      if (have.data !== want.data) have.data = want.data;
+      return;
+    }
+    for (const { name } of [...have.attributes]) {
+      if (!want.hasAttribute(name) && name !== "open") have.removeAttribute(name);
+    }
+    for (const { name, value } of want.attributes) {
+      if (have.getAttribute(name) !== value) have.setAttribute(name, value);
+    }
+    let at = have.firstChild;
+    for (const next of [...want.childNodes]) {
+      if (next.id) {
+        let same = at;
+        while (same && same.id !== next.id) same = same.nextSibling;
+        while (same && at !== same) at = drop(at);
+      }
+      if (at && at.nodeName === next.nodeName && at.id === next.id) {
+        change(at, next);
+        at = at.nextSibling;
+      } else {
+        have.insertBefore(next, at);
+      }
+    }
+    while (at) at = drop(at);
+  }
+
+  function drop(node) {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
+  }
+
   async function refresh() {
-    if (busy) { again = true; return; }
+    if (document.hidden) return;
+    if (busy) {
+      again = true;
+      return;
+    }
     busy = true;
     try {
       const answer = await fetch("./", { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.statusText);
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const main = document.querySelector("main"), fresh = next.querySelector("main");
-      for (const d of main.querySelectorAll("details[open]")) fresh.querySelector("#" + d.id)?.setAttribute("open", "");
-      const focused = main.contains(document.activeElement) ? document.activeElement.id : "";
-      main.replaceWith(document.adoptNode(fresh));
-      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-      const now = fresh.dataset.headline;
-      if (live.textContent !== now) live.textContent = now;
+      change(document.getElementById("main"), next.getElementById("main"));
+      document.getElementById("asof").textContent = next.getElementById("asof").textContent;
       document.title = next.title;
-    } catch (e) {
-      live.textContent = "This instance does not answer; trying again.";
+      const why = document.querySelector("h1").textContent + ": " + document.getElementById("why").textContent;
+      if (shown && shown !== why) said.textContent = why;
+      shown = why;
+      tell(true, "live");
+    } catch {
+      tell(false, "No answer; trying again.");
     }
-    busy = false;
-    if (again) { again = false; setTimeout(refresh, 200); }
+    setTimeout(() => {
+      busy = false;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    }, 150);
   }
-  const events = new EventSource("./events");
-  events.addEventListener("status", refresh);
-  events.addEventListener("error", () => { live.textContent = "The connection is lost; trying again."; });
-  setInterval(() => { if (document.querySelector("main[data-current]") && !document.hidden) refresh(); }, 1000);
+
+  let events;
+  function follow() {
+    events = new EventSource("./events");
+    events.addEventListener("status", refresh);
+    events.addEventListener("error", () => {
+      tell(false, "No answer; trying again.");
+      // After an answer such as a proxy's 502 the browser itself gives up.
+      if (events.readyState === EventSource.CLOSED) setTimeout(follow, 1000);
+    });
+  }
+  follow();
+  document.addEventListener("visibilitychange", refresh);
+  let second = 0;
+  setInterval(() => {
+    const moves = document.getElementById("main").hasAttribute("data-moves");
+    if (events.readyState === EventSource.OPEN && (moves || ++second % 15 === 0)) refresh();
+  }, 1000);
 })();

@@ -1,0 +1,83 @@
+package page_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("A status address that both instances share", func() {
+	It("is the older one's until it has released, and then at once the younger one's, without a warning", func() {
+		shared := freeAddress()
+		d := newDevice("14.13.9")
+		d.release(1, shared, 0)
+		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
+		older := d.container(1)[:12]
+		Expect(statusAt(shared).Instance.Container).To(Equal(older))
+		socket := d.door(1)
+
+		d.release(2, shared, 3*time.Second)
+		younger := d.container(2)[:12]
+		Eventually(func() string { return d.log(2).String() }, patience).Should(ContainSubstring("another instance has the status address"))
+		released := time.Time{}
+		answered := time.Time{}
+		for deadline := time.Now().Add(patience); answered.IsZero(); {
+			Expect(time.Now()).To(BeTemporally("<", deadline))
+			switch st := statusAt(shared); st.Instance.Container {
+			case younger:
+				answered = time.Now()
+			case older:
+				Expect(released).To(BeZero(), "nobody but the younger one answers after that")
+			}
+			if released.IsZero() && phaseAt(socket)() == "released" {
+				released = time.Now()
+			}
+		}
+		if !released.IsZero() { // else the younger one was quicker than this look at it
+			Expect(answered.Sub(released)).To(BeNumerically("<", time.Second))
+			AddReportEntry("after the release", answered.Sub(released).String())
+		}
+		Expect(phaseAt(socket)()).To(Equal("released"), "it still answers on its socket")
+
+		for _, release := range []int64{1, 2} {
+			for line := range strings.Lines(d.log(release).String()) {
+				Expect(line).NotTo(MatchRegexp("level=(WARN|ERROR)"))
+			}
+		}
+		Expect(strings.Count(d.log(2).String(), "status address")).To(Equal(2), "it waits, it serves")
+		Expect(strings.Count(d.log(1).String(), "status address")).To(Equal(1), "it leaves it")
+	})
+
+	It("is taken again by an instance that has to serve again", func() {
+		shared := freeAddress()
+		d := newDevice("14.13.9")
+		d.release(1, shared, 0)
+		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
+		d.noRestart = true
+		d.release(2, shared, time.Second)
+		younger, older := d.container(2), d.container(1)[:12]
+		Eventually(func() string { return statusAt(shared).Instance.Container }, patience).Should(Equal(younger[:12]))
+		Expect(d.sim.Kill(younger)).To(Succeed())
+		Eventually(func() string { return fmt.Sprint(statusAt(shared).Instance.Container, statusAt(shared).Phase) }, patience).Should(Equal(older + "serving"))
+	})
+
+	It("is followed by a page that is open: after the release it is the younger one's", func() {
+		shared := freeAddress()
+		b := newBrowser(browserOptions{})
+		d := newDevice("14.13.9")
+		d.release(1, shared, 0)
+		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
+		b.open(shared)
+		b.run("window.notReloaded = true", nil)
+		d.release(2, shared, 5*time.Second)
+		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(HavePrefix("serving"), HavePrefix("starting")))
+		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(Equal("starting serving"), Equal("serving draining released")))
+		Expect(b.text("window.notReloaded")).To(Equal("true"))
+		Eventually(func() string { return b.text(`document.getElementById("live").className`) }, patience).Should(Equal("on"))
+		b.picture("11 shared address")
+		b.clean(shared)
+	})
+})

@@ -145,7 +145,7 @@ func besideHandoverLib() {
 			for i, c := range all[w] {
 				woken = append(woken, c.sleeps()-slept[w][i])
 			}
-			return median(woken) * int(time.Minute) / int(long)
+			return int(int64(median(woken)) * int64(time.Minute) / int64(long))
 		}
 		memory := func(w way, name string) float64 {
 			var sizes []int

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -391,11 +392,11 @@ func (c *container) ask(method, path, body string) (code int, text string) {
 // broken is a Peers that panics when it is asked.
 type broken struct {
 	*peer.Node
-	from *time.Time
+	on *atomic.Bool
 }
 
 func (b broken) Peers() []peer.Peer {
-	if !b.from.IsZero() && !time.Now().Before(*b.from) {
+	if b.on.Load() {
 		panic("a defect")
 	}
 	return b.Node.Peers()
@@ -403,10 +404,11 @@ func (b broken) Peers() []peer.Peer {
 
 var _ = Describe("A panic in the loop", func() {
 	story("does not end the service, and is visible", func(d *device) {
-		var from time.Time
-		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		var panics atomic.Bool
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &panics} }
 		a := beginsOld(d, plan{drains: time.Second})
-		from, d.peers = time.Now(), nil
+		d.peers = nil
+		panics.Store(true)
 		d.start("b", plan{})
 		d.wait(time.Minute)
 		Expect(a.phase()).To(Equal("serving"))
@@ -435,14 +437,14 @@ var _ = Describe("A panic in the loop", func() {
 
 	story("leaves an exclusive resource to the next one", func(d *device) {
 		d.policy.Exclusive, d.lock = true, &lock{}
-		var from time.Time
-		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		var panics atomic.Bool
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &panics} }
 		a := beginsOld(d, plan{drains: 5 * time.Second})
 		d.peers = nil
 		d.start("b", plan{})
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("draining"))
-		from = time.Now()
+		panics.Store(true)
 		d.wait(time.Minute)
 		Expect(d.serving()).To(Equal([]string{"b"}))
 		Expect(d.crowded).To(BeEmpty())
@@ -454,16 +456,16 @@ var _ = Describe("A panic in the loop", func() {
 	})
 
 	story("does not start a service beside the one that it stepped aside for", func(d *device) {
-		var from time.Time
+		var panics atomic.Bool
 		a := beginsOld(d, plan{})
 		d.start("b", plan{})
 		d.wait(time.Second)
 		a.kill()
-		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &panics} }
 		a.run(plan{})
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("released"))
-		from = time.Now()
+		panics.Store(true)
 		d.wait(10 * time.Second)
 		Expect(a.state().Failure).NotTo(BeEmpty())
 		Expect(d.serving()).To(Equal([]string{"b"}))
@@ -473,8 +475,9 @@ var _ = Describe("A panic in the loop", func() {
 	story("ends an exclusive instance that has not started its workload", func(d *device) {
 		d.policy.Exclusive, d.lock = true, &lock{}
 		a := beginsOld(d, plan{})
-		from := time.Now()
-		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		var panics atomic.Bool
+		panics.Store(true)
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &panics} }
 		b := d.start("b", plan{})
 		d.wait(time.Second)
 		Expect(b.alive()).To(BeFalse(), "another instance has the resource")
@@ -484,11 +487,11 @@ var _ = Describe("A panic in the loop", func() {
 	})
 
 	story("ends with the workload", func(d *device) {
-		var from time.Time
-		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &from} }
+		var panics atomic.Bool
+		d.peers = func(n *peer.Node) controller.Peers { return broken{n, &panics} }
 		a := d.start("a", plan{})
 		d.wait(time.Second)
-		from = time.Now()
+		panics.Store(true)
 		a.controller.Tell()
 		d.wait(soon)
 		Expect(a.alive()).To(BeFalse())

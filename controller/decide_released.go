@@ -61,12 +61,11 @@ func (w *world) released() Decision {
 	}
 	if lost {
 		w.watchResource(&d)
-		if !w.Self.Told() && w.Policy.Exclusive {
-			if w.Preflight {
-				d.Phase, d.Acks = peer.PhasePrepared, w.acknowledged()
-			} else {
-				d.Preflight, d.Own = true, false
-			}
+		switch {
+		case !w.Preflight:
+			d.Preflight, d.Own = true, false
+		case !w.Self.Told():
+			d.Phase, d.Acks = peer.PhasePrepared, w.acknowledged()
 		}
 	}
 	w.memory.Drain = &drain

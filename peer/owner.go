@@ -115,8 +115,19 @@ func (o *Owner) wait() {
 		case <-o.wake:
 		}
 		timer.Stop()
+		if o.over() {
+			return // without another try: that would make the file
+		}
 		pause = min(2*pause, ownerPauseAtMost)
 	}
+}
+
+// over ends wait if the right is not wanted any more.
+func (o *Owner) over() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waiting = o.wanted
+	return !o.wanted
 }
 
 // got takes in what wait has, and reports whether wait is over.

@@ -165,3 +165,33 @@ func TestOwnerWithoutFolder(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// Who does not want it any more leaves nothing behind in the folder.
+func TestOwnerNoLongerWanted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "owner")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		o := peer.NewOwner(filepath.Dir(path))
+		o.Want(true)
+		synctest.Wait()
+		if lockable, _, _, err := o.State(); lockable || err == nil {
+			t.Error("a directory is no lock")
+		}
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+		o.Want(false)
+		synctest.Wait()
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			t.Error("it was made:", err)
+		}
+		o.Want(true)
+		synctest.Wait()
+		if _, held, _, _ := o.State(); !held {
+			t.Error("wanted again, and not held")
+		}
+		o.Want(false)
+	})
+}

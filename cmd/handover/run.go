@@ -78,8 +78,9 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 		log.Warn(w.Error())
 	}
 	reaper, err := workload.NewAdoptingReaper()
-	if err != nil {
-		return failed(err)
+	if err != nil { // some sandboxes and emulators: their process 1 gets the orphans, as it would without handover
+		log.Warn("orphans of the workload are left to process 1 of the container", "error", err.Error())
+		reaper = workload.NewReaper()
 	}
 	defer reaper.Close()
 	wl, err := newWorkload(cfg, argv, reaper, log)

@@ -68,7 +68,7 @@ var _ = Describe("Two signals", func() {
 		b.until("serving", patience)
 	})
 
-	It("drains within 300 ms of seeing the later signal, and finishes what is in flight", func() {
+	It("drains within 300 ms of seeing the later signal, and finishes what is in flight", onDevice, func() {
 		r := newRig()
 		a := r.container("a").serve(0)
 		a.until("serving", patience)
@@ -98,7 +98,7 @@ var _ = Describe("Two signals", func() {
 })
 
 var _ = Describe("SIGTERM first", func() {
-	It("keeps serving until the younger instance is ready, then drains and ends with 0, without a marker", func() {
+	It("keeps serving until the younger instance is ready, then drains and ends with 0, without a marker", onDevice, func() {
 		r := newRig()
 		a := r.container("a").serve(0)
 		a.until("serving", patience)

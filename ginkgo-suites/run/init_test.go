@@ -28,7 +28,7 @@ var _ = Describe("As process 1 of a PID namespace", func() {
 			append([]string{"HANDOVER_READINESS_AFTER=0s"}, extra...), "sh", "-c", script)
 	}
 
-	It("reaps 1,000 orphans and loses no exit status", func() {
+	It("reaps 1,000 orphans and loses no exit status", onDevice, func() {
 		i := asInit(`
 			n=0; while [ $n -lt 1000 ]; do (true &); n=$((n+1)); done
 			n=0; while [ $n -lt 100 ]; do (exit $n); [ $? = $n ] || exit 1; n=$((n+1)); done

@@ -27,6 +27,7 @@ import (
 type rig struct {
 	app        string
 	dir        string
+	folder     string // announce.folder
 	supervisor *fakeSupervisor
 	created    time.Time
 }
@@ -35,7 +36,10 @@ func newRig() *rig {
 	dir, err := os.MkdirTemp("", "handover-rig")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
-	r := &rig{app: fmt.Sprint(time.Now().UnixNano()), dir: dir, created: time.Now().Add(-time.Hour)}
+	r := &rig{app: fmt.Sprint(time.Now().UnixNano()), dir: dir, folder: "off", created: time.Now().Add(-time.Hour)}
+	if emulated() { // joining a multicast group is what qemu-user cannot do
+		r.folder = dir
+	}
 	r.supervisor = newSupervisor(r.app)
 	return r
 }
@@ -79,7 +83,7 @@ func (i *instance) environ(extra ...string) []string {
 		"HANDOVER_SERVICE_STATE_DIR=" + filepath.Join(i.rig.dir, "state-"+i.letter),
 		"HANDOVER_NETWORK_MODE=host",
 		"HANDOVER_NETWORK_INTERFACE=lo",
-		"HANDOVER_ANNOUNCE_FOLDER=off",
+		"HANDOVER_ANNOUNCE_FOLDER=" + i.rig.folder,
 		"HANDOVER_STATUS_SOCKET=" + i.socket(),
 	}, extra...)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -32,18 +33,39 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	dir, err := os.MkdirTemp("", "handover-run-suite")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
-	path := filepath.Join(dir, "handover")
-	args := []string{"build", "-o", path}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
 	dependOnSources()
-	out, err := exec.Command("go", append(args, "github.com/handover-controller/handover/cmd/handover")...).CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), string(out))
-	return []byte(path)
+	return []byte(build(dir))
 }, func(path []byte) {
 	binary = string(path)
 })
+
+// build builds the program in that folder, for this machine or for the device
+// that is asked for, and returns what runs it.
+func build(dir string) string {
+	path := filepath.Join(dir, "handover")
+	arguments := []string{"build", "-o", path}
+	var environ, emulator []string
+	if name := os.Getenv(deviceVariable); name != "" {
+		device, ok := devices[name]
+		Expect(ok).To(BeTrue(), "%s is %q, not one of the devices that this suite knows", deviceVariable, name)
+		arguments = append(arguments, "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w")
+		environ, emulator = append(device.environ, "CGO_ENABLED=0"), device.emulator
+	} else if raceEnabled {
+		arguments = append(arguments, "-race")
+	}
+	cmd := exec.Command("go", append(arguments, "github.com/handover-controller/handover/cmd/handover")...)
+	cmd.Env = append(os.Environ(), environ...)
+	out, err := cmd.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	if len(emulator) == 0 {
+		return path
+	}
+	// One file that runs it, as the kernel cannot.
+	script := filepath.Join(dir, "emulated")
+	text := "#!/bin/sh\nexec " + strings.Join(emulator, " ") + " " + path + " \"$@\"\n"
+	Expect(os.WriteFile(script, []byte(text), 0o755)).To(Succeed())
+	return script
+}
 
 // dependOnSources looks at the folders of the module, so that the go command
 // sees what this suite depends on and does not take the result of an earlier

@@ -84,7 +84,7 @@ func (a *Announcement) readFields(fields cryptobyte.String) (signature []byte, o
 			// Nothing may follow: it would not be signed.
 			return value, len(value) == signatureSize && fields.Empty() && complete(seen)
 		}
-		if kind <= fieldAck && kind != fieldAck {
+		if kind >= fieldInstance && kind < fieldAck {
 			if seen&(1<<kind) != 0 {
 				return nil, false
 			}

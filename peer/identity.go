@@ -149,8 +149,7 @@ func (s *Self) findStart(o IdentifyOptions) {
 	}
 	own := firstStartRecord{Container: s.Container, Boot: s.BootID, StartNanos: int64(started), StartMilli: s.StartMilli}
 	own.Unknown = err != nil || s.BootID == ""
-	path := filepath.Join(o.StateDir, string(s.Container)+".json")
-	kept, restarted, err := keepRecord(path, own)
+	kept, restarted, err := keepRecord(recordPath(o.StateDir, s.Container), own)
 	if err != nil {
 		s.warn(err, fmt.Sprintf("let user %d write to service.state_dir, or set it to a folder of the container's own that it can write to; until then the Supervisor's list decides who is younger", os.Getuid()))
 	}

@@ -86,7 +86,7 @@ func (s system) links(all []net.Interface, want func(*net.Interface) bool) []lin
 		}
 		links = append(links, link{i.Index, i.Name, i.HardwareAddr.String(), addresses})
 	}
-	slices.SortFunc(links, func(a, b link) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(links, func(a, b link) int { return strings.Compare(a.name, b.name) })
 	return links
 }
 

@@ -110,7 +110,7 @@ func Start(cfg Config) (*Node, error) {
 // said. Of several statements in quick succession only the last may be said.
 func (n *Node) Say(s Statement) {
 	s.Acks = slices.Clone(s.Acks)
-	slices.SortFunc(s.Acks, func(a, b InstanceID) int { return slices.Compare(a[:], b[:]) })
+	slices.SortStableFunc(s.Acks, func(a, b InstanceID) int { return slices.Compare(a[:], b[:]) })
 	n.mu.Lock()
 	n.inbox.statement, n.inbox.said = s, true
 	n.mu.Unlock()

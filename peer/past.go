@@ -125,7 +125,7 @@ func (p *past) makeRoom(protected func(ContainerID, InstanceID) bool) {
 			spare = append(spare, c)
 		}
 	}
-	slices.SortFunc(spare, func(a, b ContainerID) int {
+	slices.SortStableFunc(spare, func(a, b ContainerID) int {
 		return p.lineages[a].touched.Compare(p.lineages[b].touched)
 	})
 	for _, c := range spare[:(len(spare)+1)/2] {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,29 @@ type firstStartRecord struct {
 	// Unknown tells that the first start is not known, and never will be: it
 	// could not be read then, or its record was damaged later.
 	Unknown bool `json:"unknown,omitempty"`
+}
+
+// ErrStartUnknown: the record says that the first start is not known, and never
+// will be.
+var ErrStartUnknown = errors.New("peer: read the record of the first start: it could not be read then, or was damaged later")
+
+// ReadFirstStart reads the first start of a container from its record, as
+// Identify left it in that folder, and changes nothing. The error is
+// fs.ErrNotExist if there is no record (yet), ErrStartUnknown, or tells what is
+// wrong with it.
+func ReadFirstStart(stateDir string, container ContainerID) (FirstStart, error) {
+	r, err := readRecord(recordPath(stateDir, container), firstStartRecord{Container: container, Unknown: true})
+	switch {
+	case err != nil:
+		return FirstStart{}, fmt.Errorf("peer: read the record of the first start: %w", err)
+	case r.Unknown:
+		return FirstStart{}, ErrStartUnknown
+	}
+	return FirstStart{Boot: BootHash(r.Boot), Since: time.Duration(r.StartNanos)}, nil
+}
+
+func recordPath(stateDir string, container ContainerID) string {
+	return filepath.Join(stateDir, string(container)+".json")
 }
 
 // parseRecord reads a record of that container, and checks all of it.

@@ -279,7 +279,7 @@ func (t *table) peers() []Peer {
 		slices.Sort(p.Ways)
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(a, b Peer) int {
+	slices.SortStableFunc(all, func(a, b Peer) int {
 		return cmp.Or(a.FirstHeard.Compare(b.FirstHeard), bytes.Compare(a.Instance[:], b.Instance[:]))
 	})
 	return all

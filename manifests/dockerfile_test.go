@@ -1,125 +1,87 @@
 package manifests_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// instruction is one instruction of a Dockerfile.
-type instruction struct {
-	line  int
-	name  string   // in capitals
-	flags []string // "--from=handover"
-	args  string   // what follows, on one line
+// dockerfile is a Dockerfile as Docker's own parser understands it.
+type dockerfile struct {
+	ast    *parser.Result
+	stages []instructions.Stage
 }
 
-// list is the argument in exec form: a list in JSON.
-func (i instruction) list() ([]string, bool) { return execForm(i.args) }
-
-func execForm(args string) ([]string, bool) {
-	var list []string
-	err := json.Unmarshal([]byte(args), &list)
-	return list, err == nil && len(list) > 0
+func parseDockerfile(text string) (dockerfile, error) {
+	ast, err := parser.Parse(strings.NewReader(text))
+	if err != nil {
+		return dockerfile{}, err
+	}
+	stages, args, err := instructions.Parse(ast.AST, nil)
+	switch {
+	case err != nil:
+		return dockerfile{}, err
+	case len(args) > 0:
+		return dockerfile{}, fmt.Errorf("ARG %s before the first FROM is not used here", args[0].Args[0].Key)
+	case len(stages) == 0:
+		return dockerfile{}, fmt.Errorf("there is no FROM")
+	}
+	return dockerfile{ast, stages}, nil
 }
 
-// flag is the value of a flag, empty if there is none.
-func (i instruction) flag(name string) string {
-	for _, f := range i.flags {
-		if value, ok := strings.CutPrefix(f, name+"="); ok {
-			return value
+// last is the stage that becomes the image.
+func (d dockerfile) last() instructions.Stage { return d.stages[len(d.stages)-1] }
+
+// all are a stage's instructions of one kind.
+func all[T instructions.Command](s instructions.Stage) []T {
+	var found []T
+	for _, c := range s.Commands {
+		if t, ok := c.(T); ok {
+			found = append(found, t)
 		}
 	}
-	return ""
+	return found
 }
 
-// stage is a FROM and what follows it.
-type stage struct {
-	name, image  string
-	instructions []instruction
-}
+// Variables that BuildKit alone sets.
+var buildKitVariable = regexp.MustCompile(`\b(TARGET|BUILD)(PLATFORM|OS|OSVERSION|ARCH|VARIANT|STAGE)\b`)
 
-// all are the stage's instructions of one name.
-func (s stage) all(name string) []instruction {
-	return slices.DeleteFunc(slices.Clone(s.instructions), func(i instruction) bool { return i.name != name })
-}
-
-// Of which the example needs no others.
-var instructionNames = []string{
-	"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN", "USER", "WORKDIR",
-}
-
-// parseDockerfile takes a Dockerfile apart. Comments and empty lines may stand
-// within an instruction that goes on over several lines.
-func parseDockerfile(text string) ([]stage, error) {
-	var stages []stage
-	var begun []string
-	first := 0
-	finish := func() error {
-		i, err := parseInstruction(first, strings.Join(begun, " "))
-		begun = nil
-		switch {
-		case err != nil:
-			return err
-		case i.name == "FROM":
-			words := strings.Fields(i.args)
-			if len(words) != 1 && (len(words) != 3 || !strings.EqualFold(words[1], "AS")) {
-				return fmt.Errorf("line %d: FROM %s", i.line, i.args)
+// checkClassic is what a builder without BuildKit, such as balenaEngine's, does
+// not understand, or what may surprise.
+func (d dockerfile) checkClassic(text string) faults {
+	var f faults
+	for _, w := range d.ast.Warnings {
+		f.add("%s", w.Short)
+	}
+	if syntax, _, _, ok := parser.DetectSyntax([]byte(text)); ok {
+		f.add("syntax=%s needs BuildKit", syntax)
+	}
+	for _, n := range d.ast.AST.Children {
+		if len(n.Heredocs) > 0 {
+			f.add("line %d: a heredoc needs BuildKit", n.StartLine)
+		}
+		for _, flag := range n.Flags {
+			if !strings.EqualFold(n.Value, "COPY") || !strings.HasPrefix(flag, "--from=") {
+				f.add("line %d: %s needs BuildKit, or is not expected", n.StartLine, flag)
 			}
-			s := stage{image: words[0], name: strconv.Itoa(len(stages))}
-			if len(words) == 3 {
-				s.name = words[2]
+		}
+		if v := buildKitVariable.FindString(n.Original); v != "" {
+			f.add("line %d: %s is set by BuildKit alone", n.StartLine, v)
+		}
+	}
+	for i, s := range d.stages {
+		for _, c := range all[*instructions.CopyCommand](s) {
+			if _, ok := instructions.HasStage(d.stages[:i], c.From); c.From != "" && !ok {
+				f.add("there is no stage %q before %s", c.From, s.Name)
 			}
-			stages = append(stages, s)
-		case len(stages) == 0:
-			return fmt.Errorf("line %d: %s before the first FROM", i.line, i.name)
-		default:
-			last := &stages[len(stages)-1]
-			last.instructions = append(last.instructions, i)
-		}
-		return nil
-	}
-	for n, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		if begun == nil {
-			first = n + 1
-		}
-		part, more := strings.CutSuffix(line, `\`)
-		begun = append(begun, strings.TrimSpace(part))
-		if more {
-			continue
-		}
-		if err := finish(); err != nil {
-			return nil, err
 		}
 	}
-	if begun != nil {
-		return nil, fmt.Errorf("line %d: does not end", first)
-	}
-	return stages, nil
-}
-
-func parseInstruction(line int, text string) (instruction, error) {
-	name, args, _ := strings.Cut(text, " ")
-	i := instruction{line: line, name: strings.ToUpper(name), args: strings.TrimSpace(args)}
-	if !slices.Contains(instructionNames, i.name) {
-		return i, fmt.Errorf("line %d: %s is no instruction that is used here", line, name)
-	}
-	for strings.HasPrefix(i.args, "--") {
-		flag, rest, _ := strings.Cut(i.args, " ")
-		i.flags, i.args = append(i.flags, flag), strings.TrimSpace(rest)
-	}
-	if i.args == "" {
-		return i, fmt.Errorf("line %d: %s says nothing", line, name)
-	}
-	return i, nil
+	return f
 }
 
 // goBuild is what a shell script builds with go build.
@@ -225,6 +187,7 @@ var templateValues = map[string]string{
 const (
 	binary   = "/usr/bin/handover"
 	settings = "/etc/handover/handover.yaml"
+	entryOld = "/usr/bin/entry.sh" // of balena's images
 )
 
 // checkDockerfile is what is wrong with a template, besides the .ci/run and
@@ -237,76 +200,72 @@ func checkDockerfile(text, ci, mod string) faults {
 		}
 		return templateValues[v]
 	})
-	stages, err := parseDockerfile(text)
+	d, err := parseDockerfile(text)
 	if err != nil {
 		f.add("does not parse: %v", err)
 		return f
 	}
-	if len(stages) == 0 {
-		f.add("there is no FROM")
-		return f
+	f = append(f, d.checkClassic(text)...)
+	f = append(f, checkStart(d.last())...)
+	f = append(f, d.checkFiles(ci, mod)...)
+	if d.last().BaseName == "scratch" {
+		f = append(f, d.checkEmpty()...)
 	}
-	for i, s := range stages {
-		for _, c := range s.instructions {
-			for _, flag := range c.flags {
-				if !strings.HasPrefix(flag, "--from=") {
-					f.add("line %d: %s needs BuildKit, or is not expected", c.line, flag)
-				}
-			}
-		}
-		for _, c := range s.all("COPY") {
-			from := c.flag("--from")
-			if from != "" && !slices.ContainsFunc(stages[:i], func(s stage) bool { return s.name == from }) {
-				f.add("line %d: there is no stage %q before it", c.line, from)
-			}
-		}
-	}
-	last := stages[len(stages)-1]
-	f = append(f, last.checkStart()...)
-	f = append(f, last.checkFiles(stages, ci, mod)...)
 	return f
 }
 
 // checkStart looks at how the container is started and checked.
-func (s stage) checkStart() faults {
+func checkStart(s instructions.Stage) faults {
 	var f faults
-	at := slices.IndexFunc(s.instructions, func(i instruction) bool { return i.name == "ENTRYPOINT" })
-	if len(s.all("ENTRYPOINT")) != 1 {
-		f.add("the last stage has %d ENTRYPOINTs", len(s.all("ENTRYPOINT")))
+	entries := all[*instructions.EntrypointCommand](s)
+	if len(entries) != 1 {
+		f.add("the last stage has %d ENTRYPOINTs", len(entries))
 		return f
 	}
-	if list, ok := s.instructions[at].list(); !ok || !slices.Equal(list, []string{binary, "run", "--"}) {
-		f.add("ENTRYPOINT is %s", s.instructions[at].args)
+	if !startsHandover(entries[0].ShellDependantCmdLine) {
+		f.add("ENTRYPOINT is %q", entries[0].CmdLine)
 	}
-	cmd := slices.IndexFunc(s.instructions, func(i instruction) bool { return i.name == "CMD" })
-	if cmd < at {
+	commands := all[*instructions.CmdCommand](s)
+	place := func(c instructions.Command) int { return slices.Index(s.Commands, c) }
+	switch {
+	case len(commands) > 1:
+		f.add("the last stage has %d CMDs", len(commands))
+	case len(commands) == 0 || len(commands[0].CmdLine) == 0 || place(commands[0]) < place(entries[0]):
 		f.add("there is no CMD after ENTRYPOINT")
-	} else if _, ok := s.instructions[cmd].list(); !ok {
-		f.add("CMD is not in exec form: %s", s.instructions[cmd].args)
+	case commands[0].PrependShell:
+		f.add("CMD is not in exec form: %q", commands[0].CmdLine)
 	}
-	checks := s.all("HEALTHCHECK")
+	checks := all[*instructions.HealthCheckCommand](s)
 	if len(checks) != 1 {
 		f.add("the last stage has %d HEALTHCHECKs", len(checks))
 		return f
 	}
-	command, isCommand := strings.CutPrefix(checks[0].args, "CMD ")
-	if list, ok := execForm(command); !isCommand || !ok || !slices.Equal(list, []string{binary, "probe"}) {
-		f.add("HEALTHCHECK is %s", checks[0].args)
+	if !slices.Equal(checks[0].Health.Test, []string{"CMD", binary, "probe"}) {
+		f.add("HEALTHCHECK is %q", checks[0].Health.Test)
 	}
 	return f
 }
 
+// startsHandover tells whether an ENTRYPOINT starts handover, after entry.sh if
+// there is one; what follows the two dashes belongs to the service.
+func startsHandover(c instructions.ShellDependantCmdLine) bool {
+	list := c.CmdLine
+	if len(list) > 0 && list[0] == entryOld {
+		list = list[1:]
+	}
+	return !c.PrependShell && len(list) >= 3 && slices.Equal(list[:3], []string{binary, "run", "--"})
+}
+
 // checkFiles looks at where the binary and the settings come from.
-func (s stage) checkFiles(stages []stage, ci, mod string) faults {
+func (d dockerfile) checkFiles(ci, mod string) faults {
 	var f faults
 	from, source, hasSettings := "", "", false
-	for _, c := range s.all("COPY") {
-		words := strings.Fields(c.args)
-		switch words[len(words)-1] {
+	for _, c := range all[*instructions.CopyCommand](d.last()) {
+		switch c.DestPath {
 		case binary:
-			from, source = c.flag("--from"), words[0]
+			from, source = c.From, c.SourcePaths[0]
 		case settings:
-			hasSettings = c.flag("--from") == "" && words[0] == path.Base(settings)
+			hasSettings = c.From == "" && slices.Equal(c.SourcePaths, []string{path.Base(settings)})
 		}
 	}
 	if !hasSettings {
@@ -316,43 +275,112 @@ func (s stage) checkFiles(stages []stage, ci, mod string) faults {
 		f.add("%s, the entry point, is not copied", binary)
 		return f
 	}
-	at := slices.IndexFunc(stages, func(s stage) bool { return s.name == from })
-	if at < 0 {
+	at, ok := instructions.HasStage(d.stages, from)
+	if !ok {
 		f.add("%s comes from no stage", binary)
 		return f
 	}
-	return append(f, stages[at].checkBuild(source, ci, mod)...)
+	return append(f, checkBuild(d.stages[at], source, ci, mod)...)
 }
 
 // checkBuild looks at how the binary is built.
-func (s stage) checkBuild(output, ci, mod string) faults {
+func checkBuild(s instructions.Stage, output, ci, mod string) faults {
 	var f faults
 	want, ok := parseGoBuild(ci)
 	if !ok {
 		f.add("there is no go build in .ci/run")
 	}
 	want.output = output
-	run, ok := s.buildCommand()
-	if !ok {
-		f.add("stage %s builds nothing", s.name)
+	run := buildCommands(s)
+	if len(run) != 1 {
+		f.add("stage %s builds %d times", s.Name, len(run))
 		return f
 	}
-	if got, _ := parseGoBuild(run); got != want {
-		f.add("stage %s builds with %+v, .ci/run says %+v", s.name, got, want)
+	if got, _ := parseGoBuild(run[0]); got != want {
+		f.add("stage %s builds with %+v, .ci/run says %+v", s.Name, got, want)
 	}
 	version := goVersion.FindStringSubmatch(mod)
-	if version == nil || !regexp.MustCompile(`^golang:`+regexp.QuoteMeta(version[1])+`(\.\d+)?(-|$)`).MatchString(s.image) {
-		f.add("stage %s builds in %s, go.mod wants %v", s.name, s.image, version)
+	if version == nil || !regexp.MustCompile(`^golang:`+regexp.QuoteMeta(version[1])+`(\.\d+)?(-|$)`).MatchString(s.BaseName) {
+		f.add("stage %s builds in %s, go.mod wants %v", s.Name, s.BaseName, version)
 	}
 	return f
 }
 
-// buildCommand is the RUN with the go build.
-func (s stage) buildCommand() (string, bool) {
-	for _, i := range s.all("RUN") {
-		if _, ok := parseGoBuild(i.args); ok {
-			return i.args, true
+// buildCommands are the scripts of RUNs with a go build.
+func buildCommands(s instructions.Stage) []string {
+	return scripts(s, func(script string) bool {
+		_, ok := parseGoBuild(script)
+		return ok
+	})
+}
+
+func scripts(s instructions.Stage, matches func(string) bool) []string {
+	var found []string
+	for _, c := range all[*instructions.RunCommand](s) {
+		if script := strings.Join(c.CmdLine, " "); c.PrependShell && matches(script) {
+			found = append(found, script)
+		}
+	}
+	return found
+}
+
+// root is the folder that becomes the root of an image that begins empty.
+const root = "/rootfs"
+
+// checkEmpty looks at an image without a base: it has no shell, no libraries,
+// and no folders but those that it is given.
+func (d dockerfile) checkEmpty() faults {
+	var f faults
+	if _, ok := d.rootScript(); !ok {
+		f.add("no stage makes the folders of the image that begins empty")
+	}
+	for _, c := range all[*instructions.RunCommand](d.last()) {
+		f.add("there is nothing to run in an empty image: %q", c.CmdLine)
+	}
+	for _, s := range d.stages[:len(d.stages)-1] {
+		for _, script := range buildCommands(s) {
+			if b, _ := parseGoBuild(script); b.cgo != "0" {
+				f.add("what stage %s builds needs a C library", s.Name)
+			}
+		}
+	}
+	copied := func(c *instructions.CopyCommand) bool {
+		return c.From != "" && slices.ContainsFunc(all[*instructions.CmdCommand](d.last()), func(command *instructions.CmdCommand) bool {
+			return slices.Contains(command.CmdLine, c.DestPath)
+		})
+	}
+	if !slices.ContainsFunc(all[*instructions.CopyCommand](d.last()), copied) {
+		f.add("the program that CMD names is not copied")
+	}
+	return f
+}
+
+// rootScript is what makes the folders that the last stage copies to its root.
+func (d dockerfile) rootScript() (string, bool) {
+	for _, c := range all[*instructions.CopyCommand](d.last()) {
+		at, ok := instructions.HasStage(d.stages, c.From)
+		if !ok || c.DestPath != "/" || !slices.Equal(c.SourcePaths, []string{root + "/"}) {
+			continue
+		}
+		found := scripts(d.stages[at], func(script string) bool { return strings.Contains(script, root) })
+		if len(found) == 1 {
+			return found[0], true
 		}
 	}
 	return "", false
+}
+
+var otherLine = regexp.MustCompile(`(?m)^#((?:FROM|ENTRYPOINT) .*)$`)
+
+// others are the text with one of the lines behind a # in the place of the last
+// one of its kind.
+func others(text string) map[string]string {
+	found := map[string]string{}
+	for _, m := range otherLine.FindAllStringSubmatch(text, -1) {
+		kind, _, _ := strings.Cut(m[1], " ")
+		active := regexp.MustCompile(`(?m)^`+kind+` .*$`).FindAllStringIndex(text, -1)
+		last := active[len(active)-1]
+		found[m[1]] = text[:last[0]] + m[1] + text[last[1]:]
+	}
+	return found
 }

@@ -104,7 +104,7 @@ it keeps the old one serving until the new one is ready.`,
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.PersistentFlags().StringVar(&load.path, "config", "", "configuration file (default $HANDOVER_CONFIG, ./handover.yaml or /etc/handover/handover.yaml)")
-	root.AddCommand(newRun(load, s), newStatus(load, s), newProbe(load, s), newDefer(load, s), newConfig(load, s), newVersion(s), newDemo(environ, s), newDemoService(environ, s))
+	root.AddCommand(newRun(load, s), newStatus(load, s), newProbe(load, s), newCheck(load, s), newDefer(load, s), newConfig(load, s), newVersion(s), newDemo(environ, s), newDemoService(environ, s))
 	root.InitDefaultCompletionCmd("completion")
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -124,7 +124,10 @@ var _ = Describe("Who looks at the folder", func() {
 
 		again := b.say(peer.PhaseServing)
 		Eventually(a.said).Should(Equal([]string{string(said), string(again)}))
-		Eventually(func() int { return len(a.of(b.id, peer.EventFresh)) }).Should(Equal(2))
+		Eventually(func() time.Time {
+			fresh := a.of(b.id, peer.EventFresh)
+			return fresh[len(fresh)-1].Until
+		}).Should(BeTemporally(">", heard.Until))
 		Expect(a.died(b.id)).To(BeFalse())
 	})
 

@@ -163,7 +163,7 @@ var _ = Describe("the soak", Ordered, func() {
 		soak = buildOf(dir, "soak", "/ginkgo-suites/soak", nil)
 		counting := func(r **run, version string, failEach int) {
 			counts[r] = GinkgoT().TempDir()
-			*r = begin("--handovers", "3", "--plain", "--supervisor", version, "--program", countingProgram(counts[r], handover, failEach))
+			*r = begin("--handovers", "2", "--plain", "--supervisor", version, "--program", countingProgram(counts[r], handover, failEach))
 		}
 		counting(&well, "19.0.5", 0)
 		counting(&failing, "14.13.9", 97)
@@ -187,17 +187,17 @@ var _ = Describe("the soak", Ordered, func() {
 		r.wait(ctx)
 		Expect(r.code).To(Equal(code), r.out)
 		handovers, requests, failed := counted(counts[of])
-		Expect(handovers).To(Equal(3))
+		Expect(handovers).To(Equal(2))
 		across, quiet := figures(r.out, "during hand-overs"), figures(r.out, "quiet times")
 		Expect(number(across[0])+number(quiet[0])).To(Equal(requests), r.out)
 		Expect(number(across[1])+number(quiet[1])).To(Equal(failed), r.out)
 		Expect(number(across[0])).To(BeNumerically(">", 0))
-		Expect(r.out).To(ContainSubstring("3 hand-overs, %d requests, %d failed", requests, failed))
+		Expect(r.out).To(ContainSubstring("2 hand-overs, %d requests, %d failed", requests, failed))
 		// Request number 100 of a container comes while the older one still ends.
 		worst, err := time.ParseDuration(across[5])
 		Expect(err).NotTo(HaveOccurred())
 		Expect(worst).To(BeNumerically(">=", slow))
-		Expect(strings.Count(r.out, " -> ")).To(Equal(3), "a line for each hand-over")
+		Expect(strings.Count(r.out, " -> ")).To(Equal(2), "a line for each hand-over")
 		Expect(r.out).To(ContainSubstring("left behind: nothing"))
 		Expect(failed > 0).To(Equal(code > 0))
 		if failed > 0 {

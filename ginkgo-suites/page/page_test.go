@@ -93,12 +93,12 @@ var _ = Describe("The status page in a browser", func() {
 		b.picture("1 alone")
 
 		By("a younger container starting")
-		d.release(2, "off", 6*time.Second)
+		d.release(2, "off", 4*time.Second)
 		younger := d.door(2)
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(Equal([]string{"serving", "starting"}))
 		growing := b.lanes()[1].Bars[0].Right - b.lanes()[1].Bars[0].Left
 		Eventually(func() float64 { l := b.lanes()[1].Bars[0]; return l.Right - l.Left }, patience).ShouldNot(Equal(growing))
-		d.work(1, 9*time.Second)
+		d.work(1, 6*time.Second)
 
 		By("both signals, and the drain")
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(
@@ -158,7 +158,7 @@ var _ = Describe("The status page in a browser", func() {
 		d.release(1, older, 0)
 		Eventually(phaseAt(older), patience, "50ms").Should(Equal("serving"))
 		b.open(older)
-		d.release(2, younger, 15*time.Second)
+		d.release(2, younger, 9*time.Second)
 		Eventually(phaseAt(older), patience, "20ms").Should(Equal("holding"))
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(
 			And(HavePrefix("serving holding told"), ContainSubstring(":told"), ContainSubstring(":holdEnds")), Equal("starting")))

@@ -32,6 +32,9 @@ type fault struct {
 	hint    string // what to do about it; may be empty
 }
 
+// faultf is not inlined, for the size of the binary: it has many callers.
+//
+//go:noinline
 func faultf(format string, args ...any) *fault {
 	return &fault{message: fmt.Sprintf(format, args...)}
 }

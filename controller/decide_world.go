@@ -39,6 +39,8 @@ func (w *world) fresh() bool {
 }
 
 // find returns the listed container of that id.
+//
+//go:noinline
 func (w *world) find(id peer.ContainerID) *Listed {
 	if id == "" {
 		return nil

@@ -78,6 +78,8 @@ func newJournal(log *slog.Logger) *journal {
 
 // note records an event and logs it. Messages are for people, reasons for
 // machines.
+//
+//go:noinline
 func (j *journal) note(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
 	j.noteAs(level, why, message, message, attrs...)
 }

@@ -182,6 +182,10 @@ type Listed struct {
 // Short is the container's id in the form that peers use.
 func (l *Listed) Short() peer.ContainerID { return shortID(l.ID) }
 
+// shortID cuts an id to the form that peers use. Like other functions with many
+// callers, none of them often, it is not inlined: that keeps the binary small.
+//
+//go:noinline
 func shortID(id string) peer.ContainerID {
 	if len(id) > 12 {
 		id = id[:12]

@@ -10,12 +10,14 @@ import (
 // defaultGrace is Docker's.
 const defaultGrace = 10 * time.Second
 
-// shortHold is a hold in which hardly any service becomes ready.
-const shortHold = 5 * time.Second
+// shortToReady is a time in which hardly any service becomes ready.
+const shortToReady = 5 * time.Second
 
-// hold is the time in which a new container must become ready.
-func hold(c *config.Config) time.Duration {
-	return c.Service.StopGracePeriod - c.Policy.DrainDelay - c.Policy.DrainReserve - config.DrainMargin
+// toReady is the time in which a new container must become ready: it must have
+// been so for policy.settle when the old one's hold ends.
+func toReady(c *config.Config) time.Duration {
+	hold := c.Service.StopGracePeriod - c.Policy.DrainDelay - c.Policy.DrainReserve - config.DrainMargin
+	return max(0, hold-c.Policy.Settle)
 }
 
 // gracePeriod is what the engine will take; ok is false if that is not known.
@@ -59,10 +61,10 @@ func (l *linter) grace(s *service) {
 		return
 	}
 	l.compareGrace(s, period, c.Service.StopGracePeriod)
-	if left := hold(c); left <= shortHold {
+	if left := toReady(c); left <= shortToReady {
 		l.say(s, check.Warning, checkGrace, v.line,
 			"a new container has only "+short(left)+" to become ready",
-			"so long the old one holds on: "+short(c.Service.StopGracePeriod)+", less policy.drain_delay, policy.drain_reserve and 500ms; then it ends, ready or not",
+			"so long the old one holds on: "+short(c.Service.StopGracePeriod)+", less policy.settle, policy.drain_delay, policy.drain_reserve and 500ms; then it ends, ready or not",
 			"raise stop_grace_period and "+graceVariable)
 	} else if !v.set() && period == c.Service.StopGracePeriod {
 		l.say(s, check.Note, checkGrace, s.line, "stop_grace_period is not said: it is 10 s",

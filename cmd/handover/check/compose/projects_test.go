@@ -189,6 +189,17 @@ var _ = Describe("Lint", func() {
 		}
 	})
 
+	DescribeTable("says how long a new container has to become ready", func(variable string, level check.Level, found string) {
+		report := lintText("services:\n  main:\n    image: x\n    stop_grace_period: 60s\n    labels:\n      io.balena.update.strategy: hand-over\n" +
+			"    environment:\n      HANDOVER_SERVICE_STOP_GRACE_PERIOD: 60s\n      " + variable + "\n")
+		Expect(report).To(ContainElement(And(HaveField("Level", level), HaveField("Found", HaveSuffix(found)))))
+	},
+		Entry("by default", "HANDOVER_LOG_LEVEL: info", check.OK, "a new container has 56.5s to become ready"),
+		Entry("with a delay", "HANDOVER_POLICY_DRAIN_DELAY: 3s", check.OK, "a new container has 53.5s to become ready"),
+		Entry("so that both signals can hold", "HANDOVER_POLICY_SETTLE: 3s", check.OK, "a new container has 53.5s to become ready"),
+		Entry("which may be no time at all", "HANDOVER_POLICY_SETTLE: 2m", check.Warning, "a new container has only 0s to become ready"),
+	)
+
 	It("tells in each finding what was found, and in the bad ones why it matters and where", func() {
 		for _, path := range projects() {
 			for _, f := range lint(path) {

@@ -45,6 +45,10 @@ func (l *linter) look(s *service) {
 	s.variables = s.allVariables()
 	s.group, s.port = s.channel()
 	s.classify()
+	if !s.usesHandover && s.build.line > 0 && ok && isHandOver(s.label(labelStrategy).text) {
+		l.configFile(s, dir)
+		s.usesHandover = s.fileName != ""
+	}
 	if s.usesHandover {
 		if s.build.line > 0 && ok {
 			l.configFile(s, dir)
@@ -115,6 +119,9 @@ func (l *linter) configFile(s *service, dir string) {
 	}
 	data, err := l.files.read(path.Join(dir, name))
 	if err != nil {
+		if len(s.images) > 0 && s.images[0].mentions {
+			s.named = name
+		}
 		return
 	}
 	s.fileName, s.file, s.named = l.beside(path.Join(dir, name)), data, ""
@@ -169,7 +176,7 @@ func (s *service) classify() {
 			s.usesLib = true
 		}
 	}
-	s.usesLib = (s.usesLib || s.lib.line > 0) && !s.usesHandover
+	s.usesLib = (s.usesLib && isHandOver(s.label(labelStrategy).text) || s.lib.line > 0) && !s.usesHandover
 }
 
 // unread says what was not judged.

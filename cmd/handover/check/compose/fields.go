@@ -95,9 +95,9 @@ func (d *document) networks(f pair) []*network {
 	}
 	for _, p := range d.pairs(f.value) {
 		n := &network{name: p.name}
-		for _, v := range d.variables(p.value) {
-			if v.set() && oneOf(v.name, "ipv4_address ipv6_address mac_address") {
-				n.addresses = append(n.addresses, v)
+		for _, q := range d.pairs(p.value) {
+			if v := newScalar(q.value, q.line); v.set() && oneOf(q.name, "ipv4_address ipv6_address mac_address") {
+				n.addresses = append(n.addresses, &variable{name: q.name, scalar: *v})
 			}
 		}
 		all = append(all, n)

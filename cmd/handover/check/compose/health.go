@@ -99,7 +99,7 @@ func shellProbe(text string) (kind probe, program string) {
 	switch {
 	case len(all) == 0:
 		return probeOther, "nothing"
-	case isProbe(all[:end]) && (rest == "" || rest == "|| exit 1"):
+	case isProbe(all[:end]) && (rest == "" || rest == ";" || strings.HasPrefix(rest, "||")):
 		return probeOnly, "handover"
 	case isProbe(all[:end]):
 		return probeAndMore, "handover"

@@ -15,6 +15,8 @@ type image struct {
 	healthcheck         *healthcheck
 	user, stopSignal    *variable
 	environment         variables
+	// mentions: the configuration's file, wherever it comes from.
+	mentions bool
 }
 
 // newImage follows the stages of a Dockerfile to the one that is built: the
@@ -33,7 +35,7 @@ func newImage(file, text, target string) (*image, error) {
 			last.instructions = append(last.instructions, i)
 		}
 	}
-	img := &image{file: file, entrypoint: &command{}, command: &command{}, healthcheck: newHealthcheck(0, ""), user: &variable{}, stopSignal: &variable{}}
+	img := &image{file: file, mentions: strings.Contains(text, "handover.yaml"), entrypoint: &command{}, command: &command{}, healthcheck: newHealthcheck(0, ""), user: &variable{}, stopSignal: &variable{}}
 	built := find(stages, target)
 	if target == "" && len(stages) > 0 {
 		built = stages[len(stages)-1]

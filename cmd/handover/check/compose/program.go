@@ -105,7 +105,7 @@ func (l *linter) notStarted(s *service, st *start, say func(level check.Level, f
 			"a list is one in JSON, with double quotes; this is given to a shell as it is, which does not find it", `write ["/usr/bin/handover", "run", "--"]`)
 		return
 	}
-	if strings.HasSuffix(program, ".sh") || strings.Contains(program, "entrypoint") || strings.HasPrefix(st.at.shell, ".") {
+	if strings.Contains(strings.Join(st.at.argv(), " "), ".sh") || strings.Contains(program, "entrypoint") || strings.HasPrefix(st.at.shell, ".") {
 		say(check.Note, "there are settings of handover; that "+quoted(program)+" starts it is not seen here", "",
 			"if it does, it must do so with exec, so that handover becomes process 1")
 		return

@@ -97,11 +97,15 @@ func (d *document) variables(n *yaml.Node) []*variable {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for _, p := range d.pairs(n) {
+			if p.value.Kind != yaml.ScalarNode {
+				d.wrong(p.line, "an entry of a list of variables or labels is not NAME=value", "it means nothing to Compose", "")
+			}
 			all.set(&variable{name: p.name, scalar: *newScalar(p.value, p.line)})
 		}
 	case yaml.SequenceNode:
 		for _, item := range d.items(n, n.Line) {
-			if item.value.Kind != yaml.ScalarNode || isNull(item.value) {
+			name, value, ok := strings.Cut(item.value.Value, "=")
+			if item.value.Kind != yaml.ScalarNode || isNull(item.value) || strings.ContainsAny(name, " :") {
 				d.wrong(item.line, "an entry of a list of variables or labels is not NAME=value", "it means nothing to Compose",
 					"write - NAME=value, or a mapping without the dash: NAME: value")
 				for _, p := range d.pairs(item.value) { // as it was meant
@@ -110,8 +114,7 @@ func (d *document) variables(n *yaml.Node) []*variable {
 				continue
 			}
 			// A name alone: the value is not in the file.
-			name, value, ok := strings.Cut(item.value.Value, "=")
-			v := &variable{name: strings.TrimSpace(name), scalar: scalar{line: item.line, null: !ok}}
+			v := &variable{name: name, scalar: scalar{line: item.line, null: !ok}}
 			v.text, v.unknown = interpolate(value)
 			all.set(v)
 		}

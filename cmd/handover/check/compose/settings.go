@@ -32,6 +32,7 @@ func (s *service) load() {
 	for _, v := range s.variables {
 		switch {
 		case !v.set() || v.name == "HANDOVER_CONFIG":
+		case v.unknown && !matters(v.name):
 		case v.unknown:
 			s.settings.unknown = append(s.settings.unknown, v.name)
 		default:
@@ -42,7 +43,7 @@ func (s *service) load() {
 	// counts, so that one from the compose file wins.
 	environ = append(environ, "BALENA_APP_ID=1", "BALENA_SERVICE_NAME=service",
 		"BALENA_SUPERVISOR_ADDRESS="+supervisorAddress, "BALENA_SUPERVISOR_API_KEY=key")
-	s.settings.partial = len(s.elsewhere) > 0 || s.named != "" || len(s.settings.unknown) > 0
+	s.settings.partial = len(s.elsewhere) > 0 || s.named != "" || s.build.line == 0
 	loaded, err := config.Load(config.Options{Path: s.fileName, Environ: environ, Open: func(name string) (io.ReadCloser, error) {
 		if name != s.fileName || name == "" {
 			return nil, fs.ErrNotExist
@@ -91,7 +92,7 @@ func (s *service) origin(key string) place {
 // problems are those of the configuration: handover would not start.
 func (l *linter) problems(s *service) {
 	for _, p := range s.settings.problems {
-		if s.settings.partial && p.Value == "" && p.Err == nil {
+		if (s.settings.partial || len(s.settings.unknown) > 0) && p.Value == "" && p.Err == nil {
 			continue // a relation: what is not known here may make it hold
 		}
 		at := place{p.File, p.Line}

@@ -69,8 +69,8 @@ func findStart(entrypoint, cmd *command) *start {
 		if oneOf(program, "tini tini-static dumb-init docker-init catatonit s6-svscan") && s.wrapper == "" {
 			s.wrapper = program
 		}
-		if program == "handover" {
-			s.found, s.invocation = true, newInvocation(argv[i+1:])
+		if v := newInvocation(argv[i+1:]); program == "handover" && (i == 0 || v.sub == "run") {
+			s.found, s.invocation = true, v
 		} else if text, ok := script(argv[i:]); ok {
 			s.inScript(text)
 		} else {

@@ -35,7 +35,7 @@ func words(line string) []string {
 			quote, in = c, true
 		case strings.IndexByte(" \t\r\n", c) >= 0:
 			flush()
-		case strings.IndexByte(";&|()", c) >= 0:
+		case strings.IndexByte(";&|()", c) >= 0 && (c != '&' || i == 0 || line[i-1] != '>'):
 			flush()
 			operator := string(c)
 			if i+1 < len(line) && line[i+1] == c && (c == '&' || c == '|') {

@@ -1,0 +1,90 @@
+package compose_test
+
+import (
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// one is a compose file with one service that hands over, with these lines of
+// its own.
+func one(lines ...string) string {
+	return "services:\n  main:\n    labels:\n      io.balena.update.strategy: hand-over\n" +
+		"      io.balena.features.supervisor-api: \"1\"\n      io.balena.update.handover-timeout: \"90000\"\n    " +
+		strings.Join(lines, "\n    ") + "\n"
+}
+
+const guarded = "FROM alpine\nENTRYPOINT [\"/usr/bin/handover\", \"run\", \"--\"]\nCMD [\"/service\"]\n"
+
+// probedBy is a project whose service has that healthcheck.
+func probedBy(test string) map[string]string {
+	return map[string]string{
+		"docker-compose.yml": one("build: .", "healthcheck:", "  test: "+test),
+		"Dockerfile":         guarded,
+	}
+}
+
+var _ = Describe("What people write", func() {
+	DescribeTable("is judged by what it means", func(files map[string]string, want ...string) {
+		path := project(files)
+		Expect(worse(filepath.Dir(path), lint(path))).To(ConsistOf(want))
+	},
+		Entry("a variable of another program with an unknown value changes nothing", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "devices: [/dev/ttyUSB0]", "environment:", "  DATABASE_URL: ${DB}"),
+			"Dockerfile":         strings.Replace(guarded, "ENTRY", "ENV PATH=$PATH:/opt/bin\nENTRY", 1),
+		}, "warning compose.grace main docker-compose.yml:8", "warning compose.devices main docker-compose.yml:9"),
+		Entry("a setting with an unknown value is not guessed", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "environment:", "  HANDOVER_SERVICE_STOP_GRACE_PERIOD: ${GRACE}"),
+			"Dockerfile":         guarded,
+		}),
+		Entry("settings that are copied from elsewhere are not guessed", map[string]string{
+			"docker-compose.yml": one("build: {context: ., dockerfile: api/Dockerfile}", "stop_grace_period: 90s", "devices: [/dev/ttyUSB0]"),
+			"api/Dockerfile":     strings.Replace(guarded, "ENTRY", "COPY api/handover.yaml /etc/handover/\nENTRY", 1),
+		}),
+		Entry("an image that is built elsewhere may have settings", map[string]string{
+			"docker-compose.yml": one("image: ghcr.io/me/app", "stop_grace_period: 90s", "environment:", "  HANDOVER_READINESS_HTTP: http://localhost/"),
+		}),
+		Entry("a start script may start handover", map[string]string{
+			"docker-compose.yml": one("build: .", "environment:", "  HANDOVER_READINESS_HTTP: http://localhost/"),
+			"Dockerfile":         "FROM alpine\nCMD [\"bash\", \"/usr/src/app/start.sh\"]\n",
+		}),
+		Entry("settings beside an entry script mean that it does", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s"),
+			"Dockerfile":         "FROM alpine\nENTRYPOINT [\"/entrypoint.sh\"]\nHEALTHCHECK CMD curl localhost\n",
+			"handover.yaml":      "service:\n  stop_grace_period: 30s\n",
+		}, "error compose.healthcheck main Dockerfile:3", "warning compose.grace main docker-compose.yml:8"),
+		Entry("a copy to a folder called handover does not start it", map[string]string{
+			"docker-compose.yml": "services:\n  main:\n    image: x\n    command: [rsync, -a, /src, /dst/handover]\n",
+		}),
+		Entry("another program's SHUTDOWN_PORT is no handover-lib", map[string]string{
+			"docker-compose.yml": "services:\n  a:\n    image: x\n    environment: {SHUTDOWN_PORT: 8005}\n  b:\n    image: y\n    environment: {SHUTDOWN_PORT: 8005}\n",
+		}),
+		Entry("a list is no variable's value", map[string]string{
+			"docker-compose.yml": one("build: .", "environment:", "  HANDOVER_PROCESS_PRE_STOP: [sh, -c, sync]"),
+			"Dockerfile":         guarded,
+		}, "error compose.file - docker-compose.yml:9"),
+		Entry("a colon is no equals sign", map[string]string{
+			"docker-compose.yml": one("build: .", "environment:", "  - \"HANDOVER_POLICY_SETTLE: 1s\""),
+			"Dockerfile":         guarded,
+		}, "error compose.file - docker-compose.yml:9"),
+		Entry("a label with a blank is another label", map[string]string{
+			"docker-compose.yml": "services:\n  main:\n    image: x\n    labels:\n      - io.balena.update.strategy =hand-over\n",
+		}, "error compose.file - docker-compose.yml:5"),
+		Entry("a probe whose output is thrown away is one", probedBy("handover probe >/dev/null 2>&1 || exit 1")),
+		Entry("a probe with another failure is one", probedBy("handover probe || false")),
+		Entry("a probe with more to do if it fails is one", probedBy("handover probe || (echo bad; exit 1)")),
+		Entry("a probe with a semicolon is one", probedBy("handover probe;")),
+		Entry("a probe that something follows is none", probedBy("handover probe && curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
+		Entry("a probe in the background is none", probedBy("handover probe & curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
+	)
+
+	It("shows no secret where a colon was written for an equals sign", func() {
+		for _, entry := range []string{`"HANDOVER_ANNOUNCE_SECRET: dG9wc2VjcmV0=="`, `HANDOVER_ANNOUNCE_SECRET:dG9wc2VjcmV0==`, `"HANDOVER_ANNOUNCE_SECRET dG9wc2VjcmV0=="`} {
+			for _, f := range lintText(one("image: x", "environment:", "  - "+entry)) {
+				Expect(f.Found + f.Why + f.Do).NotTo(ContainSubstring("dG9w"))
+			}
+		}
+	})
+})

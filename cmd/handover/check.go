@@ -43,6 +43,9 @@ No secret is printed.`,
 		Example: "  handover check\n  handover check --compose docker-compose.yml\n  docker exec CONTAINER handover check --json",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("compose") && file == "" {
+				return errors.New("--compose names no file")
+			}
 			report, status, err := runCheck(c.Context(), load, file)
 			if err != nil {
 				return failed(err)

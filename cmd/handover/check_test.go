@@ -91,6 +91,13 @@ var _ = Describe("handover check", func() {
 		Expect(status).To(Equal(1))
 	})
 
+	It("does not take an empty name for none", func() {
+		status, out, err := run(nil, "--compose", "")
+		Expect(out).To(BeEmpty())
+		Expect(err).To(ContainSubstring("--compose names no file"))
+		Expect(status).To(Equal(64))
+	})
+
 	It("says that there is no such compose file", func() {
 		status, out, err := run(nil, "--compose", filepath.Join(dir, "compose.yml"))
 		Expect(out).To(BeEmpty())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // textWidth is where texts are wrapped, in columns.
@@ -59,11 +60,18 @@ func count(n int, l Level) string {
 }
 
 // wrap breaks a text that begins at that column into lines, each indented to it.
-// Words are not broken.
+// Words are not broken. What would control a terminal is left out: names come
+// from files.
 func wrap(text string, indent int) string {
 	var b strings.Builder
 	column := indent
-	for i, word := range strings.Fields(text) {
+	printable := func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}
+	for i, word := range strings.Fields(strings.Map(printable, text)) {
 		if i > 0 && column+1+len(word) > textWidth {
 			b.WriteString("\n" + strings.Repeat(" ", indent))
 			column = indent

@@ -134,7 +134,7 @@ func (s *service) namedFile() string {
 			return st.config
 		}
 	}
-	if v := lookup(s.variables, "HANDOVER_CONFIG"); v.known() {
+	if v := lookup(s.variables, "HANDOVER_CONFIG"); v.set() {
 		return v.text
 	}
 	return ""

@@ -39,6 +39,18 @@ var _ = Describe("What people write", func() {
 			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "environment:", "  HANDOVER_SERVICE_STOP_GRACE_PERIOD: ${GRACE}"),
 			"Dockerfile":         guarded,
 		}),
+		Entry("a setting that is passed on is not guessed", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "environment:", "  - HANDOVER_SERVICE_STOP_GRACE_PERIOD"),
+			"Dockerfile":         guarded,
+		}),
+		Entry("a file of settings whose name is not known is not guessed", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "environment:", "  HANDOVER_CONFIG: ${SETTINGS}"),
+			"Dockerfile":         guarded,
+		}),
+		Entry("a volume may have a dot in its name", map[string]string{
+			"docker-compose.yml": one("build: .", "read_only: true", "volumes: [\"my.data:/var/lib/handover\"]", "stop_grace_period: 90s", "environment:", "  HANDOVER_SERVICE_STOP_GRACE_PERIOD: 90s"),
+			"Dockerfile":         guarded,
+		}, "warning compose.state-dir main docker-compose.yml:9"),
 		Entry("settings that are copied from elsewhere are not guessed", map[string]string{
 			"docker-compose.yml": one("build: {context: ., dockerfile: api/Dockerfile}", "stop_grace_period: 90s", "devices: [/dev/ttyUSB0]"),
 			"api/Dockerfile":     strings.Replace(guarded, "ENTRY", "COPY api/handover.yaml /etc/handover/\nENTRY", 1),

@@ -130,7 +130,7 @@ func (d *document) volumes(f pair) []*mount {
 				m.source = before
 				m.target, _, _ = strings.Cut(after, ":")
 			}
-			if strings.ContainsAny(m.source, "/.~") {
+			if m.source != "" && strings.IndexByte("/.~", m.source[0]) >= 0 {
 				m.kind = "bind"
 			}
 		}

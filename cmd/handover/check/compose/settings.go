@@ -31,11 +31,10 @@ func (s *service) load() {
 	environ := []string{}
 	for _, v := range s.variables {
 		switch {
-		case !v.set() || v.name == "HANDOVER_CONFIG":
-		case v.unknown && !matters(v.name):
-		case v.unknown:
+		case v.name == "HANDOVER_CONFIG": // context.go has read it
+		case v.null && strings.HasPrefix(v.name, "HANDOVER_"), v.unknown && matters(v.name):
 			s.settings.unknown = append(s.settings.unknown, v.name)
-		default:
+		case v.set() && !v.unknown:
 			environ = append(environ, v.name+"="+v.text)
 		}
 	}

@@ -79,8 +79,9 @@ func (f *facts) judgeReadiness(r *report) {
 func (f *facts) judgeDrain(r *report) {
 	p := &f.cfg.Policy
 	longest, known := f.instance.longestDrain()
+	does, _ := behaviourOf(f.supervisor.version)
 	switch took := longest.took - p.DrainDelay; {
-	case known && took > p.DrainReserve:
+	case known && took > p.DrainReserve && does != polls:
 		r.warn(graceDrain, "a drain took %s, policy.drain_delay included, and policy.drain_reserve is %s", longest.String(), p.DrainReserve.String()).because(
 			"after a hold that lasts until its end only the reserve is left: what is in flight then is cut off",
 			"set policy.drain_reserve to more than the longest drain, and lengthen the grace period by as much")

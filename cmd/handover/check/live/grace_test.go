@@ -47,6 +47,10 @@ var _ = Describe("What is judged of the grace period", func() {
 		Entry("a drain that is cut", twenty, nil, graceDrain, check.Note, "policy.drain_timeout, 30s, is longer than policy.drain_reserve: after a hold that lasts until its end, a drain has 3s"),
 		Entry("a drain that is not", []string{twenty[0], "HANDOVER_POLICY_DRAIN_TIMEOUT=3s"}, nil, graceDrain, check.OK, "a drain has 3s"),
 		Entry("a drain that took longer", twenty, seen(time.Second, 4*time.Second), graceDrain, check.Warning, "a drain took 4s (this container)"),
+		Entry("a drain that took longer, where no hold ends it", twenty, func(f *facts) {
+			seen(time.Second, 4*time.Second)(f)
+			f.supervisor.version = "14.13.9"
+		}, graceDrain, check.Note, "policy.drain_timeout, 30s"),
 		Entry("a drain that fits", []string{twenty[0], "HANDOVER_POLICY_DRAIN_TIMEOUT=3s"}, seen(time.Second, 3*time.Second), graceDrain, check.OK, "a drain has 3s"),
 		Entry("a drain with its delay", []string{twenty[0], "HANDOVER_POLICY_DRAIN_TIMEOUT=3s", "HANDOVER_POLICY_DRAIN_DELAY=2s"}, seen(time.Second, 5*time.Second), graceDrain, check.OK, "a drain has 3s"),
 	)

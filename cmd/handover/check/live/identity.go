@@ -106,6 +106,8 @@ func (f *facts) judgeRecord(r *report, i *identity) {
 	dir := f.cfg.Service.StateDir
 	const why = "the record tells a container that was restarted from one that is new; without it the Supervisor's list decides who is younger"
 	switch {
+	case i.self.Container != "" && i.recordErr == nil && !i.volatile:
+		r.ok(identityRecord, "the first start of this container is recorded in %s", dir)
 	case i.writeErr != nil:
 		r.warn(identityRecord, "user %s cannot write to service.state_dir, %s: %s", f.uid, dir, cause(i.writeErr)).because(
 			why,
@@ -124,8 +126,6 @@ func (f *facts) judgeRecord(r *report, i *identity) {
 			"set service.state_dir to a folder in the container's own writable layer")
 	case i.self.Container == "":
 		r.note(identityRecord, "%s can be written, but nothing is recorded without the container's id", dir)
-	case i.recordErr == nil:
-		r.ok(identityRecord, "the first start of this container is recorded in %s", dir)
 	case f.instance.status != nil:
 		r.warn(identityRecord, "the running instance has left no record of the first start in %s", dir).because(
 			why,

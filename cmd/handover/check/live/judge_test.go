@@ -38,8 +38,12 @@ var _ = Describe("What is judged of the identity", func() {
 		Entry("no record, though an instance runs", nil, change(func(f *facts) { f.identity.recordErr = fs.ErrNotExist }), identityRecord, check.Warning, "left no record"),
 		Entry("a record that knows nothing", nil, change(func(f *facts) { f.identity.recordErr = peer.ErrStartUnknown }), identityRecord, check.Warning, "is not known"),
 		Entry("a damaged record", nil, change(func(f *facts) { f.identity.recordErr = errNone }), identityRecord, check.Warning, "nothing there"),
-		Entry("a folder that can't be written", nil, change(func(f *facts) { f.identity.writeErr = &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES} }),
-			identityRecord, check.Warning, "user 1000 cannot write to service.state_dir, /var/lib/handover: permission denied"),
+		Entry("a folder that can't be written", nil, change(func(f *facts) {
+			f.identity.writeErr = &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}
+			f.identity.recordErr = fs.ErrNotExist
+		}), identityRecord, check.Warning, "user 1000 cannot write to service.state_dir, /var/lib/handover: permission denied"),
+		Entry("a folder that only the instance can write", nil, change(func(f *facts) { f.identity.writeErr = fs.ErrPermission }),
+			identityRecord, check.OK, "is recorded in"),
 		Entry("a folder in memory", nil, change(func(f *facts) { f.identity.volatile = true }), identityRecord, check.Warning, "is in memory"),
 	)
 })

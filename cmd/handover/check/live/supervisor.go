@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -71,6 +72,9 @@ func plainKind(err error) string {
 		return err.Error()
 	}
 	text := string(e.Kind)
+	if e.StatusCode != 0 {
+		text += " " + strconv.Itoa(e.StatusCode)
+	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}

@@ -20,7 +20,7 @@ func newCheck(load *loader, s streams) *cobra.Command {
 		Short: "Look for what would make a hand-over go wrong",
 		Long: `check looks at everything that a hand-over needs, and prints what it found: how
 bad it is, why it matters, and what to do. Run it in the service's container,
-beside handover run (docker exec, balena exec), before it, or on your own
+beside handover run (balena exec, docker exec), before it, or on your own
 machine. It looks at
 
   the configuration           every problem and every warning
@@ -40,7 +40,7 @@ It changes nothing: what it writes it removes again, and nobody acts on what it
 sends. It takes up to about ten seconds. The exit status is 1 if there is an
 error, 2 if there is a warning, else 0; 78 if the configuration cannot be used.
 No secret is printed.`,
-		Example: "  handover check\n  handover check --compose docker-compose.yml\n  docker exec CONTAINER handover check --json",
+		Example: "  handover check\n  handover check --compose docker-compose.yml\n  balena exec CONTAINER handover check --json",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("compose") && file == "" {

@@ -72,6 +72,10 @@ func (l *linter) images(s *service, dir string) {
 		var img *image
 		if err == nil {
 			img, err = newImage(shown, string(data), target)
+			if before, _, template := strings.Cut(string(data), "%%BALENA_"); template && path.Base(name) == "Dockerfile" {
+				l.sayAt(s, check.Error, checkFile, place{shown, 1 + strings.Count(before, "\n")}, "%%BALENA_…%% stands in a Dockerfile",
+					"balena puts values in its place in Dockerfile.template only: the build fails", "call the file Dockerfile.template")
+			}
 		}
 		if err != nil {
 			s.cannot = append(s.cannot, shown+" is not read: "+reason(err))

@@ -6,6 +6,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/cmd/handover/check"
 )
 
 // one is a compose file with one service that hands over, with these lines of
@@ -67,6 +69,14 @@ var _ = Describe("What people write", func() {
 			"Dockerfile":         "FROM alpine\nENTRYPOINT [\"/entrypoint.sh\"]\nHEALTHCHECK CMD curl localhost\n",
 			"handover.yaml":      "service:\n  stop_grace_period: 30s\n",
 		}, "error compose.healthcheck main Dockerfile:3", "warning compose.grace main docker-compose.yml:8"),
+		Entry("npm does not pass the stop signal on", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "environment: {HANDOVER_SERVICE_STOP_GRACE_PERIOD: 90s}"),
+			"Dockerfile":         strings.Replace(guarded, `["/service"]`, `["npm", "start"]`, 1),
+		}, "warning compose.entrypoint main Dockerfile:3"),
+		Entry("balena's variables are for templates", map[string]string{
+			"docker-compose.yml": one("build: .", "stop_grace_period: 90s", "environment: {HANDOVER_SERVICE_STOP_GRACE_PERIOD: 90s}"),
+			"Dockerfile":         strings.Replace(guarded, "alpine", "balenalib/%%BALENA_MACHINE_NAME%%-node", 1),
+		}, "error compose.file main Dockerfile:1"),
 		Entry("a copy to a folder called handover does not start it", map[string]string{
 			"docker-compose.yml": "services:\n  main:\n    image: x\n    command: [rsync, -a, /src, /dst/handover]\n",
 		}),
@@ -91,6 +101,18 @@ var _ = Describe("What people write", func() {
 		Entry("a probe that something follows is none", probedBy("handover probe && curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
 		Entry("a probe in the background is none", probedBy("handover probe & curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
 	)
+
+	It("does not say of a service with an error that it hands over", func() {
+		bad := one("image: x", "ports: [\"80:80\"]")
+		good := strings.Replace(strings.TrimPrefix(one("image: x"), "services:\n"), "  main:", "  other:", 1)
+		var ok []string
+		for _, f := range lintText(bad + good) {
+			if f.Level == check.OK {
+				ok = append(ok, f.Service)
+			}
+		}
+		Expect(ok).To(Equal([]string{"other"}))
+	})
 
 	It("shows no secret where a colon was written for an equals sign", func() {
 		for _, entry := range []string{`"HANDOVER_ANNOUNCE_SECRET: dG9wc2VjcmV0=="`, `HANDOVER_ANNOUNCE_SECRET:dG9wc2VjcmV0==`, `"HANDOVER_ANNOUNCE_SECRET dG9wc2VjcmV0=="`} {

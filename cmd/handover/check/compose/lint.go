@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/handover-controller/handover/cmd/handover/check"
 )
@@ -58,6 +59,9 @@ func (l *linter) lint(data []byte) {
 			handsOver++
 		}
 		l.judge(s)
+		l.report = slices.DeleteFunc(l.report, func(f check.Finding) bool {
+			return f.Level == check.OK && f.Service == s.name && l.refuted(s)
+		})
 	}
 	l.handoverLibs()
 	l.several()
@@ -66,6 +70,12 @@ func (l *linter) lint(data []byte) {
 			Why: "without the label " + labelStrategy + ": hand-over the Supervisor stops the old container before it starts the new one",
 			Do:  "give the label to the services that must not be interrupted"})
 	}
+}
+
+// refuted reports whether there is an error of the service: that it hands over
+// is not to be said then.
+func (l *linter) refuted(s *service) bool {
+	return slices.ContainsFunc(l.report, func(f check.Finding) bool { return f.Level == check.Error && f.Service == s.name })
 }
 
 // judge applies the rules that are about one service.

@@ -76,7 +76,11 @@ func (l *linter) workload(s *service, st *start, say func(level check.Level, fou
 		say(check.Note, "there is no -- between `handover run` and the service's command",
 			"a command that begins with a hyphen would be taken for a flag of handover's", "")
 	}
+	starter := "a shell"
 	text, ok := script(st.command)
+	if name := programName(st.command); oneOf(name, "npm npx yarn pnpm") {
+		starter, ok = name, true
+	}
 	if all := words(text); !ok || len(all) > 0 && all[0] == "exec" {
 		return
 	}
@@ -84,8 +88,8 @@ func (l *linter) workload(s *service, st *start, say func(level check.Level, fou
 	if st.cmd.set() {
 		at = st.cmd
 	}
-	l.sayAt(s, check.Warning, checkEntrypoint, at.place(), "handover starts the service by a shell",
-		"the stop signal goes to the shell: one that does not pass it on ends, and the service is killed with its work unfinished",
+	l.sayAt(s, check.Warning, checkEntrypoint, at.place(), "handover starts the service by "+starter,
+		"the stop signal goes to "+starter+", which ends by it and does not pass it on: the service is killed with its work unfinished",
 		`write the command as a list: CMD ["node", "server.js"]; or begin it with exec`)
 }
 

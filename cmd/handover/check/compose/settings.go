@@ -109,8 +109,11 @@ func (l *linter) problems(s *service) {
 	}
 	for _, w := range s.settings.warnings {
 		name, _, _ := strings.Cut(w, " ")
-		l.sayAt(s, check.Warning, checkConfig, lookup(s.variables, name).place(), w,
-			"what it was to change stays as it is", "correct the name, or take it out")
+		do := "correct the name, or take it out"
+		if lookup(s.variables, name).line == 0 {
+			do = "take it out, or set what it needs"
+		}
+		l.sayAt(s, check.Warning, checkConfig, lookup(s.variables, name).place(), w, "what it was to change stays as it is", do)
 	}
 }
 

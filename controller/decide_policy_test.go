@@ -110,6 +110,7 @@ var _ = DescribeTable("An exclusive instance", decides,
 	Entry("without a lock or an own id, starts when one container is listed: it is the own one", with(serving(), listening(time.Hour), exclusively(noLock), func(s *Snapshot) { s.Self.Container = "" }, answers(ownListed("Running"))), WorkloadRun, peer.PhasePrepared, ReasonAlone),
 	Entry("without a lock or an own id, waits when two are", with(serving(), listening(time.Hour), exclusively(noLock), func(s *Snapshot) { s.Self.Container = "" }, answers(ownListed("Running"), otherListed("Running"))), WorkloadWait, peer.PhasePrepared, ReasonOccupied),
 	Entry("without a lock and the Supervisor, does not start again for silence", with(serving(), exclusively(noLock), off, releasedFor(time.Minute, true)), WorkloadStay, peer.PhasePrepared, ReasonOccupied),
+	Entry("without a lock and the Supervisor, nor for that of a handover-lib, which never says that it ends", with(serving(), exclusively(noLock), off, releasedFor(time.Minute, true), hears(legacyPeer(), heard(time.Minute))), WorkloadStay, peer.PhasePrepared, ReasonOccupied),
 	Entry("starts again with the right", with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)), WorkloadRun, peer.PhasePrepared, ReasonYoungerLost),
 	Entry("does not start again while the younger one is prepared", with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), phase(peer.PhasePrepared))), WorkloadStay, peer.PhaseReleased, ReasonReleased),
 

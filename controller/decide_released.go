@@ -56,8 +56,13 @@ func (w *world) released() Decision {
 	if !drain.Completed {
 		d.AskSince = drain.ReleasedAt
 	}
-	if !drain.Completed || b == nil || !w.heard(b.Peer, uneasyAfter) {
+	switch {
+	case !drain.Completed || b == nil || !w.heard(b.Peer, uneasyAfter):
 		d.AskEvery, d.Poll = askEvery, !w.Policy.SupervisorOff
+	case b.Legacy:
+		// Only the list tells that it is of this service. Its container may go while
+		// another service's handover-lib, which nobody can tell from it, speaks on.
+		d.Poll = !w.Policy.SupervisorOff
 	}
 	if lost {
 		w.watchResource(&d)
@@ -127,9 +132,11 @@ func (w *world) end(drain *Drain) Decision {
 }
 
 // follows reports whether the peer is one that this instance, which has
-// released, relies on: a younger one; under SIGTERM, any.
+// released, relies on: a younger one; under SIGTERM, any. Of a handover-lib peer
+// an answer that does not list the own container tells nothing.
 func (w *world) follows(p *peer.Peer) bool {
-	return !p.Told && !p.Ended() && (w.Self.Told() || w.relate(p) == younger) && !w.absent(p)
+	return !p.Told && !p.Ended() && !w.absent(p) && (w.Self.Told() || w.relate(p) == younger ||
+		p.Legacy && p.Instance == w.memory.Drain.For && w.own() == nil)
 }
 
 // served reports whether an instance that follows says that it serves, or said

@@ -160,6 +160,14 @@ var _ = DescribeTable("Decide, row by row", decides,
 	Entry("told, the key was rotated: a handover-lib is not trusted", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer()), func(s *Snapshot) { s.Supervisor.Rotated = true }), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("handover-lib, beside an instance that does not know its container: serve", with(serving(), hears(legacyPeer()), hears(youngerPeer(), inContainer(""), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Running"))), WorkloadRun, peer.PhaseServing, ReasonYoungerNotReady),
 	Entry("told, another service's handover-lib: a plain stop", with(serving(), told(time.Second), hears(legacyPeer()), answers(ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, own container unknown, another service's handover-lib: a plain stop", with(serving(), anonymous, told(time.Second), hears(legacyPeer()), answers(ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, own container unknown, the same by a signal of somebody else: a plain stop", with(serving(), anonymous, told(time.Second), hears(legacyPeer()), answers(ownListed("Running"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, own container unknown, a handover-lib, and a container that may be its: hold", with(serving(), anonymous, told(time.Second), hears(legacyPeer()), answers(otherListed("Running"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, own container unknown, a handover-lib, the answer is older: hold", with(serving(), anonymous, told(time.Second), hears(legacyPeer()), answers(ownListed("Running")), asked(1500*time.Millisecond)), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, own container unknown, a handover-lib, an empty answer: hold", with(serving(), anonymous, told(time.Second), hears(legacyPeer()), answers()), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, the answer does not list the own container, a handover-lib: hold", with(serving(), told(2*time.Second), hears(legacyPeer()), answers()), WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("released for a handover-lib peer, an answer does not list the own container: stay", with(serving(), hears(legacyPeer()), answers(), releasedFor(time.Hour, true), forLegacy), WorkloadStay, peer.PhaseReleased, ReasonReleased),
+	Entry("released for a handover-lib peer, its container ends, another service's speaks on: serve", with(serving(), hears(legacyPeer()), answers(otherListed("Stopping"), ownListed("Running")), releasedFor(time.Hour, true), forLegacy), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
 
 	// The start.
 	Entry("the first start waits for nothing", with(serving(), notStarted), WorkloadRun, peer.PhaseStarting, ReasonAlone),
@@ -194,6 +202,10 @@ func silent(d time.Duration) func(*Snapshot) {
 func runningFor(d time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) { s.Supervisor.Containers[0].RunningSince = ago(d) }
 }
+
+func forLegacy(s *Snapshot) { s.Memory.Drain.For = legacyPeer().Instance }
+
+func anonymous(s *Snapshot) { s.Self.Container = "" }
 
 func notStarted(s *Snapshot) {
 	s.Workload, s.Self.ListeningSince = WorkloadFacts{}, now
@@ -293,6 +305,14 @@ var _ = Describe("Decide", func() {
 		d = Decide(with(serving(), hears(legacyPeer()), answers(ownListed("Running")), asked(time.Second)))
 		Expect(d.Poll).To(BeFalse())
 		Expect(d.AskSince).To(BeTemporally("<=", ago(time.Second)))
+	})
+
+	It("asks the Supervisor on and on after a release for handover-lib, since only the list tells that it lives", func() {
+		s := with(serving(), hears(legacyPeer()), answers(otherListed("Running"), ownListed("Running")), releasedFor(time.Hour, true))
+		Expect(Decide(s).Reason).To(Equal(ReasonReleased))
+		Expect(Decide(s).Poll).To(BeTrue())
+		Expect(Decide(with(s, off)).Poll).To(BeFalse())
+		Expect(Decide(with(serving(), both, releasedFor(time.Hour, true))).Poll).To(BeFalse())
 	})
 
 	It("asks the Supervisor at once for a new peer, a new phase and a SIGTERM", func() {

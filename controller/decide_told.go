@@ -178,13 +178,21 @@ func (w *world) maySucceed(p *peer.Peer) bool {
 		return !p.LastHeard.Before(w.Self.ToldAt) || w.vouched(p) || !w.reached(w.Self.ToldAt.Add(w.Policy.Discovery))
 	}
 	if p.Legacy {
-		return w.match(p, 0) != nil || w.own() == nil && !p.LastHeard.Before(w.Self.ToldAt)
+		return w.match(p, 0) != nil || w.own() == nil && !p.LastHeard.Before(w.Self.ToldAt) && !w.listsOnlyOwn()
 	}
 	if w.live(p) {
 		return !w.absent(p)
 	}
 	c := w.find(p.Container)
 	return c != nil && c.Status.MayServe()
+}
+
+// listsOnlyOwn reports whether an answer since the signal tells that no container
+// but the own one may serve, although nobody knows which one is the own. One that
+// is empty tells nothing.
+func (w *world) listsOnlyOwn() bool {
+	return w.Self.Container == "" && len(w.Supervisor.Containers) > 0 &&
+		!w.Supervisor.RequestedAt.Before(w.Self.ToldAt) && len(w.listedSuccessors(nil)) == 0
 }
 
 // listedSuccessors returns the containers that are listed, may serve, and were

@@ -117,8 +117,12 @@ func (w *world) converges() {
 		if w.lockedOut() {
 			return
 		}
+		settled := w.sim.Settled()
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if settled && w.waitsForWord() {
+			return
+		}
 		invariant := "g"
 		if slices.ContainsFunc(w.processes, func(p *process) bool {
 			return !p.dead && !p.exited && p.reason == controller.ReasonOccupied
@@ -137,6 +141,30 @@ func (w *world) converges() {
 	if w.changes != before || w.serving != 1 {
 		w.violate("g", "one served, and it did not stay so for %v: %s", time.Duration(w.plan.Quiet), w.state())
 	}
+}
+
+// waitsForWord reports whether the only one that lives waits for a word that
+// cannot come. Exclusive, without a lock and with supervisor.mode off, it has
+// released for a handover-lib of its service whose clock was ahead, and which has
+// ended. Silence frees the resource for nobody there, since the other one may live
+// and have it, and handover-lib never says that it ends.
+func (w *world) waitsForWord() bool {
+	var only *process
+	for _, p := range w.processes {
+		if p.dead || p.exited {
+			continue
+		}
+		if only != nil {
+			return false
+		}
+		only = p
+	}
+	if only == nil || !w.plan.does(doClock) {
+		return false
+	}
+	r, d := only.release, only.drain
+	return r.Exclusive && r.Off && only.owner == nil && only.toldAt.IsZero() && only.reason == controller.ReasonOccupied &&
+		d != nil && d.reason == controller.ReasonBothSignals && d.whom != nil && d.whom.legacy != nil && d.whom.dead
 }
 
 // leaving reports whether an instance lives that was told to stop, or that

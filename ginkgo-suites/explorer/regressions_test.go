@@ -45,6 +45,38 @@ var regressions = []struct{ found, plan string }{
   {"at":"9ms","do":"deploy"},
   {"at":"4s","do":"deploy","who":1},
   {"at":"6s","do":"stranger","by":"10s"}]}`},
+	{"released for another service's handover-lib, which a clock set back had matched to an older container, with an answer that was never asked for again: nobody served", `
+{"seed": 9193951, "version": "12", "end": "14.952699239s", "quiet": "12s",
+ "releases": [
+  {"ready":"500ms","timeout":"7.170417389s","noFolder":true},
+  {"ready":"0s","legacy":true,"timeout":"7.170417389s","noFolder":true},
+  {"ready":"2.2s","timeout":"7.170417389s","noFolder":true}],
+ "actions": [
+  {"at":"3.130567ms","do":"deploy"},
+  {"at":"5.19395459s","do":"deploy","who":1},
+  {"at":"7.463898068s","do":"clock","who":1,"for":"700ms","by":"-1h0m0s"},
+  {"at":"8.461190553s","do":"stranger","who":1,"for":"700ms","by":"1h0m0s"}]}`},
+	{"told, alone, without the own container id: another service's handover-lib was held for, although no container may be its", `
+{"seed": 9168980, "version": "17.6", "end": "12.36169181s", "finale": "stop", "quiet": "12s",
+ "releases": [
+  {"ready":"553.787505ms","timeout":"14.141525071s","exclusive":true},
+  {"ready":"200ms","timeout":"14.141525071s","anonymous":true,"exclusive":true},
+  {"ready":"500ms","timeout":"14.141525071s","noFolder":true,"exclusive":true}],
+ "actions": [
+  {"at":"1.501217ms","do":"deploy"},
+  {"at":"194.40689ms","on":"0 serving","after":"19.019357ms","do":"stranger","who":1,"for":"3.7s","by":"10s"},
+  {"at":"1.261013713s","do":"reboot","for":"1.9s"},
+  {"at":"3.097342892s","do":"deploy","who":1}]}`},
+	{"the same at the stop that comes before the new container", `
+{"seed": 9189906, "version": "14.13.9", "end": "22.189749756s", "quiet": "12s",
+ "releases": [
+  {"ready":"1.7s","timeout":"14.487823301s","noFolder":true,"anonymous":true},
+  {"ready":"3.9s","timeout":"14.487823301s","killFirst":true,"noFolder":true},
+  {"ready":"1s","timeout":"14.487823301s","noFolder":true}],
+ "actions": [
+  {"at":"4.551293ms","do":"deploy"},
+  {"at":"5.720566839s","on":"0 told","do":"stranger","for":"600ms","by":"10s"},
+  {"at":"7.681245089s","do":"deploy","who":1}]}`},
 }
 
 var _ = Describe("What was found once", func() {

@@ -2,7 +2,6 @@
 package demo_test
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,16 +73,4 @@ func mutate(file, piece, by string) map[string]string {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(strings.Count(string(text), piece)).To(Equal(1), "%s must have %q once", file, piece)
 	return map[string]string{file: strings.Replace(string(text), piece, by, 1)}
-}
-
-// dependOnSources looks at the folders of the module, so that the go command
-// sees what this suite depends on and does not take the result of an earlier
-// run for that of another program.
-func dependOnSources() {
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
 }

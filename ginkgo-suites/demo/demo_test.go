@@ -18,6 +18,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 	"github.com/handover-controller/handover/supervisor/simulator"
 	"github.com/handover-controller/handover/supervisor/simulator/scenario"
 )
@@ -126,7 +127,7 @@ var _ = Describe("handover demo", Ordered, func() {
 		if testing.Short() {
 			Skip("these demos take a minute; run this suite without -short")
 		}
-		dependOnSources()
+		Expect(built.DependOnSources()).To(Succeed())
 		var err error
 		dir, err = os.MkdirTemp("", "handover-demo-suite")
 		Expect(err).NotTo(HaveOccurred())

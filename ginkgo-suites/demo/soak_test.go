@@ -21,6 +21,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // soaksAtOnce is one: what a soak measures is worth little on a machine that has
@@ -154,7 +156,7 @@ var _ = Describe("the soak", Ordered, func() {
 		if testing.Short() {
 			Skip("the soaks take a minute; run this suite without -short")
 		}
-		dependOnSources()
+		Expect(built.DependOnSources()).To(Succeed())
 		var err error
 		dir, err = os.MkdirTemp("", "handover-soak-suite")
 		Expect(err).NotTo(HaveOccurred())

@@ -16,7 +16,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +26,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
@@ -57,7 +58,7 @@ func TestDocker(t *testing.T) {
 }
 
 var _ = SynchronizedBeforeSuite(func() []byte {
-	dependOnSources()
+	Expect(built.DependOnSources()).To(Succeed())
 	if why := noEngine(); why != "" {
 		Skip(why)
 	}
@@ -155,17 +156,4 @@ func removeRun(run string) {
 			return left
 		}, patience, 50*time.Millisecond).Should(BeEmpty(), "%ss are left", kind)
 	}
-}
-
-// dependOnSources looks at the folders of the module, so that the go command
-// sees what this suite depends on and does not take the result of an earlier
-// run for that of another program.
-func dependOnSources() {
-	root := filepath.Join("..", "..")
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
 }

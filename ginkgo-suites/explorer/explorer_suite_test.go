@@ -14,6 +14,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // suite is the real *testing.T: bubbles need one.
@@ -63,7 +65,7 @@ var _ = Describe("Instances in any trouble", func() {
 	})
 
 	It("do the same when a story is told again", func() {
-		if raceEnabled {
+		if built.Race {
 			Skip("the race detector starts goroutines in another order on purpose")
 		}
 		const stories = 40

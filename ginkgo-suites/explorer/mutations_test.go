@@ -3,7 +3,6 @@ package explorer_test
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // mutation is a mistake in the controller that the explorer must find.
@@ -153,17 +154,6 @@ func hunt(program string, seeds int) (tried, invariant, text string) {
 	return "", "", ""
 }
 
-// dependOnSources looks at the folders of the module, so that the go command
-// does not take the result of an earlier run for that of another program.
-func dependOnSources() {
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
-}
-
 var _ = Describe("A controller with a mistake", Ordered, ContinueOnFailure, func() {
 	wanted := os.Getenv("EXPLORE_MUTATIONS")
 	all := wanted != ""
@@ -175,7 +165,7 @@ var _ = Describe("A controller with a mistake", Ordered, ContinueOnFailure, func
 		if testing.Short() && !all {
 			Skip("it is built again for this; run this suite without -short")
 		}
-		dependOnSources()
+		Expect(built.DependOnSources()).To(Succeed())
 		dir = GinkgoT().TempDir()
 	})
 	AfterAll(func() {

@@ -4,15 +4,15 @@
 package folder_test
 
 import (
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
@@ -35,13 +35,8 @@ func TestFolder(t *testing.T) {
 
 var _ = SynchronizedBeforeSuite(func() []byte {
 	dir := newDir("handover-folder-suite")
-	args := []string{"build", "-o", filepath.Join(dir, "handover")}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
-	dependOnSources()
-	out, err := exec.Command("go", append(args, "github.com/handover-controller/handover/cmd/handover")...).CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), string(out))
+	_, err := built.Handover(dir)
+	Expect(err).NotTo(HaveOccurred())
 	self, err := os.ReadFile(os.Args[0])
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(filepath.Join(dir, "service"), self, 0o755)).To(Succeed())
@@ -59,17 +54,4 @@ func newDir(name string) string {
 	DeferCleanup(os.RemoveAll, dir)
 	Expect(os.Chmod(dir, 0o755)).To(Succeed())
 	return dir
-}
-
-// dependOnSources looks at the folders of the module, so that the go command
-// sees what this suite depends on and does not take the result of an earlier
-// run for that of another program.
-func dependOnSources() {
-	root := filepath.Join("..", "..")
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
 }

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -38,7 +39,7 @@ func (i *instance) unharmed() {
 func (i *instance) bounded() {
 	GinkgoHelper()
 	AddReportEntry("container "+i.letter, fmt.Sprintf("%.1f MiB resident at most", float64(i.memory())/1024))
-	if !raceEnabled { // that takes several times as much
+	if !built.Race { // that takes several times as much
 		Expect(i.memory()).To(BeNumerically("<", memoryBound))
 	}
 }

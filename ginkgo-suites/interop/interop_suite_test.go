@@ -12,7 +12,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +20,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // handoverLib is the published package that this suite speaks with.
@@ -52,7 +53,7 @@ func TestInterop(t *testing.T) {
 }
 
 var _ = SynchronizedBeforeSuite(func() []byte {
-	dependOnSources()
+	Expect(built.DependOnSources()).To(Succeed())
 	if why := canMakeNamespaces(); why != "" {
 		Skip(why)
 	}
@@ -76,10 +77,10 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 
 func build(path string) error {
 	args := []string{"build", "-o", path}
-	if raceEnabled {
+	if built.Race {
 		args = append(args, "-race")
 	}
-	return command("go", append(args, "github.com/handover-controller/handover/cmd/handover")...)
+	return command("go", append(args, built.Package)...)
 }
 
 // installLibrary makes a folder with the package from npm, the services that
@@ -126,17 +127,4 @@ func needLibrary() {
 	if kit.NoLibrary != "" {
 		Skip(kit.NoLibrary)
 	}
-}
-
-// dependOnSources looks at the folders of the module, so that the go command
-// sees what this suite depends on and does not take the result of an earlier
-// run for that of another program.
-func dependOnSources() {
-	root := filepath.Join("..", "..")
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
 }

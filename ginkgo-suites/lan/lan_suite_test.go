@@ -5,15 +5,15 @@ package lan_test
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // inside says that this process runs in namespaces of its own.
@@ -58,10 +58,8 @@ var _ = BeforeSuite(func() {
 	dir, err := os.MkdirTemp("", "handover-lan-suite")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
-	dependOnSources()
-	binary = filepath.Join(dir, "handover")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/handover-controller/handover/cmd/handover").CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), string(out))
+	binary, err = built.Handover(dir)
+	Expect(err).NotTo(HaveOccurred())
 })
 
 // missing says why the suite cannot run here, if it cannot.
@@ -93,16 +91,3 @@ func missing() string {
 }
 
 const lanAddress = "10.98.0.1"
-
-// dependOnSources looks at the folders of the module, so that the go command
-// sees what this suite depends on and does not take the result of an earlier
-// run for that of another program.
-func dependOnSources() {
-	root := filepath.Join("..", "..")
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
-}

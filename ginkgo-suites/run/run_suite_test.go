@@ -3,7 +3,6 @@
 package run_test
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 )
 
 // binary is the program under test, built once.
@@ -33,7 +34,7 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	dir, err := os.MkdirTemp("", "handover-run-suite")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(os.RemoveAll, dir)
-	dependOnSources()
+	Expect(built.DependOnSources()).To(Succeed())
 	return []byte(build(dir))
 }, func(path []byte) {
 	binary = string(path)
@@ -50,10 +51,10 @@ func build(dir string) string {
 		Expect(ok).To(BeTrue(), "%s is %q, not one of the devices that this suite knows", deviceVariable, name)
 		arguments = append(arguments, "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w")
 		environ, emulator = append(device.environ, "CGO_ENABLED=0"), device.emulator
-	} else if raceEnabled {
+	} else if built.Race {
 		arguments = append(arguments, "-race")
 	}
-	cmd := exec.Command("go", append(arguments, "github.com/handover-controller/handover/cmd/handover")...)
+	cmd := exec.Command("go", append(arguments, built.Package)...)
 	cmd.Env = append(os.Environ(), environ...)
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
@@ -65,17 +66,4 @@ func build(dir string) string {
 	text := "#!/bin/sh\nexec " + strings.Join(emulator, " ") + " " + path + " \"$@\"\n"
 	Expect(os.WriteFile(script, []byte(text), 0o755)).To(Succeed())
 	return script
-}
-
-// dependOnSources looks at the folders of the module, so that the go command
-// sees what this suite depends on and does not take the result of an earlier
-// run for that of another program.
-func dependOnSources() {
-	root := filepath.Join("..", "..")
-	Expect(filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})).To(Succeed())
 }

@@ -1,5 +1,0 @@
-//go:build race
-
-package explorer_test
-
-const raceEnabled = true

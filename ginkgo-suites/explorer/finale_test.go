@@ -145,8 +145,8 @@ func (w *world) converges() {
 
 // waitsForWord reports whether the only one that lives waits for a word that
 // cannot come. Exclusive, without a lock and with supervisor.mode off, it has
-// released for a handover-lib of its service whose clock was ahead, and which has
-// ended. Silence frees the resource for nobody there, since the other one may live
+// released for a handover-lib of its service that a clock, or a power cut (it says
+// when its process started), had made the younger one, and which has ended. Silence frees the resource for nobody there, since the other one may live
 // and have it, and handover-lib never says that it ends.
 func (w *world) waitsForWord() bool {
 	var only *process
@@ -159,7 +159,7 @@ func (w *world) waitsForWord() bool {
 		}
 		only = p
 	}
-	if only == nil || !w.plan.does(doClock) {
+	if only == nil || !w.plan.does(doClock) && !w.plan.does(doReboot) {
 		return false
 	}
 	r, d := only.release, only.drain

@@ -3,18 +3,19 @@ package config
 import (
 	"bytes"
 	"errors"
-	"io"
 	"sort"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/handover-controller/handover/config/yamldoc"
 )
 
 // parse returns the root of the first document, nil if there is none. A
 // second document is a problem.
 func (d document) parse(data []byte) *yaml.Node {
-	root, second, err := parseDocuments(data)
+	root, second, err := yamldoc.Read(data)
 	if err != nil {
 		line, message := syntaxError(data, err)
 		p := Problem{Line: line, Message: "is not YAML: " + message, Err: errSyntax}
@@ -53,40 +54,6 @@ func separatorLine(data []byte, content int) int {
 
 var errSyntax = errors.New("config: parse file: not YAML")
 
-// parseDocuments returns the roots of the first two documents, nil for one
-// that is not there.
-func parseDocuments(data []byte) (first, second *yaml.Node, err error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	for _, root := range []**yaml.Node{&first, &second} {
-		*root, err = nextDocument(decoder)
-		if errors.Is(err, io.EOF) {
-			return first, second, nil
-		}
-		if err != nil {
-			return first, second, err
-		}
-	}
-	return first, second, nil
-}
-
-// nextDocument makes an error of a panic: the file must not be able to end
-// the program, whatever the parser thinks of it.
-func nextDocument(decoder *yaml.Decoder) (root *yaml.Node, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			root, err = nil, errors.New("yaml: the parser gave up")
-		}
-	}()
-	var n yaml.Node
-	if err := decoder.Decode(&n); err != nil {
-		return nil, err
-	}
-	if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
-		return nil, io.EOF
-	}
-	return n.Content[0], nil
-}
-
 // parserMessages are of the parser's second stage, whose lines cannot be
 // relied on: they are those of where a collection begins, less one.
 var parserMessages = []string{
@@ -120,7 +87,7 @@ func syntaxError(data []byte, err error) (line int, message string) {
 		ends[i] = end
 	}
 	shortest := sort.Search(len(ends)-1, func(i int) bool {
-		_, _, prefixErr := parseDocuments(data[:ends[i]])
+		_, _, prefixErr := yamldoc.Read(data[:ends[i]])
 		return prefixErr != nil && prefixErr.Error() == err.Error()
 	})
 	return shortest + 1, message

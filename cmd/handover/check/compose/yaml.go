@@ -2,8 +2,6 @@ package compose
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"sort"
 	"strconv"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/handover-controller/handover/cmd/handover/check"
+	"github.com/handover-controller/handover/config/yamldoc"
 )
 
 // maxEntries bounds how many entries of mappings and lists are looked at:
@@ -58,43 +57,19 @@ func (d *document) parse(data []byte) *yaml.Node {
 	return root
 }
 
-// documents are the first two documents of a file, nil for one that is not
-// there.
+// documents are the first two documents of a file. One that says nothing is
+// none, and ends the file.
 //
 //go:noinline
 func documents(data []byte) (first, second *yaml.Node, err error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	for _, root := range []**yaml.Node{&first, &second} {
-		*root, err = nextDocument(decoder)
-		if errors.Is(err, io.EOF) {
-			return first, second, nil
-		}
-		if err != nil {
-			return first, second, err
-		}
+	first, second, err = yamldoc.Read(data)
+	if first != nil && isNull(first) {
+		return nil, nil, nil
 	}
-	return first, second, nil
-}
-
-// nextDocument makes an error of a panic: the file must not be able to end the
-// program, whatever the parser thinks of it.
-func nextDocument(decoder *yaml.Decoder) (root *yaml.Node, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			root, err = nil, errors.New("yaml: the parser gave up")
-		}
-	}()
-	var n yaml.Node
-	if err := decoder.Decode(&n); err != nil {
-		return nil, err
+	if second != nil && isNull(second) {
+		second = nil
 	}
-	if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
-		return nil, io.EOF
-	}
-	if isNull(n.Content[0]) {
-		return nil, io.EOF
-	}
-	return n.Content[0], nil
+	return first, second, err
 }
 
 // syntaxError is the line and the message of an error of the parser. Its own

@@ -168,13 +168,16 @@ func names(path string) []string {
 	return all
 }
 
-// holdLock makes a locked file, as another implementation could.
+// holdLock makes a locked file, as another implementation could. It gets its
+// name when it is locked: those who sweep the folder try the locks that they see.
 func holdLock(path string) *os.File {
 	GinkgoHelper()
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	unnamed := filepath.Join(filepath.Dir(path), "unnamed")
+	file, err := os.OpenFile(unnamed, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)).To(Succeed())
 	DeferCleanup(file.Close)
+	Expect(unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)).To(Succeed())
+	Expect(os.Rename(unnamed, path)).To(Succeed())
 	return file
 }
 

@@ -113,7 +113,7 @@ func (w *world) play(ctx context.Context) scenario.Outcome {
 
 // progress keeps the display going.
 func (w *world) progress(stop <-chan struct{}) {
-	const late = 50 * time.Millisecond // an event can be told so late
+	const late = 250 * time.Millisecond // an event can be told so late on a busy machine
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

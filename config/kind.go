@@ -107,6 +107,8 @@ func oneLine(s string) *fault {
 func showText(v any) string { return yamlText(fmt.Sprint(v)) }
 
 // oneOf is one of a few words.
+//
+//go:noinline
 func oneOf(words ...string) kind {
 	return kind{
 		allowed: choice(words),
@@ -133,6 +135,8 @@ func choice(words []string) string {
 }
 
 // boolean is true or false as YAML 1.2 knows them, with neither yes nor 1.
+//
+//go:noinline
 func boolean() kind {
 	return kind{
 		allowed: "true or false",
@@ -157,6 +161,8 @@ func boolean() kind {
 }
 
 // integer is a whole decimal number in a range.
+//
+//go:noinline
 func integer(low, high int) kind {
 	return kind{
 		allowed: fmt.Sprintf("a whole number from %d to %d", low, high),
@@ -182,6 +188,8 @@ func integer(low, high int) kind {
 }
 
 // duration is a Go duration in a range.
+//
+//go:noinline
 func duration(low, high time.Duration) kind {
 	return kind{
 		allowed: fmt.Sprintf("a duration such as 10s or 500ms, from %s to %s", showDuration(low), showDuration(high)),

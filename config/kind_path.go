@@ -11,6 +11,8 @@ import (
 const maxSocketPath = 107
 
 // path is an absolute path.
+//
+//go:noinline
 func path() kind {
 	return kind{
 		allowed: "an absolute path",

@@ -1,9 +1,8 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -155,24 +154,18 @@ func (ps *problems) full() bool { return len(ps.list) >= maxProblems }
 // sorted puts those of the file first, by line; the rest stays in the order in
 // which it came up.
 func (ps *problems) sorted() []Problem {
-	slices.SortStableFunc(ps.list, func(a, b Problem) int {
-		return cmp.Or(compareBool(a.File == "", b.File == ""), cmp.Compare(a.Line, b.Line))
+	sort.SliceStable(ps.list, func(i, j int) bool {
+		a, b := &ps.list[i], &ps.list[j]
+		if of := a.File != ""; of != (b.File != "") {
+			return of
+		}
+		return a.Line < b.Line
 	})
 	if ps.full() {
 		message := fmt.Sprintf("there are %d problems or more; the rest is not shown", maxProblems)
 		return append(ps.list, Problem{Message: message})
 	}
 	return ps.list
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // shorten cuts a text to what a message can hold.

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/handover-controller/handover/peer"
@@ -305,7 +306,7 @@ func (h *history) publish() {
 		}
 		c := *one
 		c.Marks = slices.Clone(nonNil(c.Marks))
-		slices.SortStableFunc(c.Marks, func(a, b Mark) int { return a.Time.Compare(b.Time) })
+		sort.SliceStable(c.Marks, func(i, j int) bool { return c.Marks[i].Time.Before(c.Marks[j].Time) })
 		c.Lanes = slices.Clone(c.Lanes)
 		for i := range c.Lanes {
 			c.Lanes[i].Spans = slices.Clone(c.Lanes[i].Spans)

@@ -339,6 +339,7 @@ var _ = Describe("Instances of different users", func() {
 		Eventually(a.died).WithArguments(b.id).Should(BeTrue())
 		Eventually(b.left).Should(BeEmpty())
 		b = asNobody(dir)
+		Eventually(b.said).Should(ContainElement("fresh " + a.id.String()))
 		Expect(a.Close()).To(Succeed())
 		Eventually(b.said).Should(ContainElement("died " + a.id.String()))
 	})

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -86,7 +87,7 @@ func (s system) links(all []net.Interface, want func(*net.Interface) bool) []lin
 		}
 		links = append(links, link{i.Index, i.Name, i.HardwareAddr.String(), addresses})
 	}
-	slices.SortStableFunc(links, func(a, b link) int { return strings.Compare(a.name, b.name) })
+	sort.SliceStable(links, func(i, j int) bool { return links[i].name < links[j].name })
 	return links
 }
 

@@ -31,6 +31,9 @@ func coloured(out *os.File, environ []string) bool {
 	return lookup(environ)("NO_COLOR") == "" && demo.Interactive(out, environ)
 }
 
+// paint is not inlined, for the size of the binary: it has many callers.
+//
+//go:noinline
 func (p painter) paint(c colour, text string) string {
 	if !p {
 		return text

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,7 +17,7 @@ const eventsShown = 30
 func describe(st *controller.Status, p painter) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	row := func(cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
+	row := func(cells ...string) { writeRow(w, cells) }
 	age := func(t time.Time) string { return ago(st.Time.Sub(t)) }
 
 	row("Instance:", st.Instance.ID)
@@ -108,6 +109,11 @@ func describe(st *controller.Status, p painter) string {
 	return b.String()
 }
 
+// writeRow and those below are not inlined, for the size of the binary.
+//
+//go:noinline
+func writeRow(w io.Writer, cells []string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
+
 func workloadLine(st *controller.Status) string {
 	switch wl := &st.Workload; {
 	case wl.Running && wl.Ready:
@@ -120,6 +126,7 @@ func workloadLine(st *controller.Status) string {
 	return "not started"
 }
 
+//go:noinline
 func release(id int64) string {
 	if id == 0 {
 		return "unknown"
@@ -127,6 +134,7 @@ func release(id int64) string {
 	return fmt.Sprint(id)
 }
 
+//go:noinline
 func orUnknown(s string) string {
 	if s == "" {
 		return "unknown"

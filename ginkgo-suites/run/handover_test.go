@@ -79,10 +79,9 @@ var _ = Describe("Two signals", func() {
 		a.until("released", patience)
 		Expect(<-inFlight).To(Succeed())
 		Eventually(r.marker(), patience).Should(BeAnExistingFile())
-		st := a.status()
-		seen := event(st, "Peer", "is serving")
-		Expect(event(st, "StopSignalSent", "").Sub(seen)).To(BeNumerically("<", delay))
-		Expect(event(st, "MarkerWritten", "")).To(BeTemporally(">=", event(st, "WorkloadEnded", "")))
+		seen := a.event("Peer", "is serving")
+		Expect(a.event("StopSignalSent", "").Sub(seen)).To(BeNumerically("<", delay))
+		Expect(a.event("MarkerWritten", "")).To(BeTemporally(">=", a.event("WorkloadEnded", "")))
 		Expect(b.answer(0)).To(Succeed())
 	})
 

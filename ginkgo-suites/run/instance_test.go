@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -199,17 +200,20 @@ func (i *instance) until(phase string, within time.Duration) {
 	Eventually(i.phase, within, 10*time.Millisecond).Should(Equal(phase), "container %s\n%s", i.letter, i.err)
 }
 
-// event returns when the first event with that reason, and message if given,
-// happened.
-func event(st controller.Status, reason controller.Reason, message string) time.Time {
+// event waits for the first event with that reason, and message if given, and
+// returns when it happened.
+func (i *instance) event(reason controller.Reason, message string) time.Time {
 	GinkgoHelper()
-	for _, e := range st.Events {
-		if e.Reason == reason && strings.Contains(e.Message, message) {
-			return e.Time
-		}
-	}
-	Fail(fmt.Sprintf("no event %s (%q) in %+v", reason, message, st.Events))
-	return time.Time{}
+	var at time.Time
+	Eventually(func(g Gomega) {
+		events := i.status().Events
+		n := slices.IndexFunc(events, func(e controller.Event) bool {
+			return e.Reason == reason && strings.Contains(e.Message, message)
+		})
+		g.Expect(n).NotTo(BeNumerically("<", 0), "no event %s (%q) in %+v", reason, message, events)
+		at = events[n].Time
+	}, patience).Should(Succeed())
+	return at
 }
 
 // handover runs another command of the program for this container.

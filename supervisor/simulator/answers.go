@@ -1,11 +1,11 @@
 package simulator
 
 import (
-	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 )
@@ -90,7 +90,7 @@ func (s *Simulator) viewBody() any {
 		v.Release = &s.commit
 	}
 	newest := slices.Clone(s.containers)
-	slices.SortStableFunc(newest, func(a, b *container) int { return b.createdAt.Compare(a.createdAt) })
+	sort.SliceStable(newest, func(i, j int) bool { return newest[i].createdAt.After(newest[j].createdAt) })
 	for _, c := range newest {
 		v.Containers = append(v.Containers, containerAnswer{
 			Status: c.reported(), ServiceName: s.o.Service, AppID: s.o.AppID, ImageID: c.release.ImageID, ServiceID: 1,
@@ -181,7 +181,7 @@ func (s *Simulator) targetImage() *image {
 func (s *Simulator) targetStatus(i *image) string {
 	all := s.services()
 	if s.o.Version.updateStatus { // a container that runs hides what else there is
-		slices.SortStableFunc(all, func(a, b serviceStatus) int { return cmp.Compare(rank(a.status), rank(b.status)) })
+		sort.SliceStable(all, func(i, j int) bool { return rank(all[i].status) < rank(all[j].status) })
 	}
 	at := slices.IndexFunc(all, func(e serviceStatus) bool {
 		return e.release.ImageID == i.release.ImageID && (e.release.ID == i.release.ID || s.o.Version.targetOfAnyRelease)

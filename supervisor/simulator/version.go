@@ -85,6 +85,9 @@ func ByName(name string) (Version, error) {
 // between is a range of times; what happens takes a random time in it.
 type between struct{ least, most time.Duration }
 
+// ms is not inlined, for the size of the binary.
+//
+//go:noinline
 func ms(least, most int) between {
 	return between{time.Duration(least) * time.Millisecond, time.Duration(most) * time.Millisecond}
 }

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"syscall"
@@ -272,7 +272,7 @@ func (w *world) show(e Event) {
 func (w *world) flush(before time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	slices.SortStableFunc(w.pending, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	sort.SliceStable(w.pending, func(i, j int) bool { return w.pending[i].At < w.pending[j].At })
 	for len(w.pending) > 0 && w.pending[0].At < before {
 		w.timeline.Event(w.pending[0])
 		w.o.Printer.Event(w.pending[0])

@@ -1,8 +1,8 @@
 package demo
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -87,7 +87,7 @@ func (l *Log) Summary() Summary {
 	if len(records) == 0 {
 		return Summary{}
 	}
-	slices.SortStableFunc(records, func(a, b record) int { return cmp.Compare(a.start, b.start) })
+	sort.SliceStable(records, func(i, j int) bool { return records[i].start < records[j].start })
 
 	s := Summary{Total: len(records)}
 	byBackend := make([]*BackendCount, len(backends))
@@ -128,7 +128,7 @@ func (l *Log) Summary() Summary {
 			s.Reasons = append(s.Reasons, ReasonCount{reasons[i], n})
 		}
 	}
-	slices.SortStableFunc(s.Reasons, func(a, b ReasonCount) int { return cmp.Compare(b.Count, a.Count) })
+	sort.SliceStable(s.Reasons, func(i, j int) bool { return s.Reasons[i].Count > s.Reasons[j].Count })
 
 	at := origin.Add
 	first, last := records[0].start, records[len(records)-1].start

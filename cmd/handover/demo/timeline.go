@@ -1,8 +1,8 @@
 package demo
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -121,7 +121,7 @@ func (t *Timeline) Event(e Event) {
 	l := t.lane(e.Lane)
 	e.At, e.Text = max(0, e.At), ""
 	l.marks = append(l.marks, e)
-	slices.SortStableFunc(l.marks, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	sort.SliceStable(l.marks, func(i, j int) bool { return l.marks[i].At < l.marks[j].At })
 }
 
 // Phase notes that a lane is in a phase from then on.
@@ -130,7 +130,7 @@ func (t *Timeline) Phase(at time.Duration, lane, phase string) {
 	defer t.mu.Unlock()
 	l := t.lane(lane)
 	l.phases = append(l.phases, phaseAt{max(0, at), phase})
-	slices.SortStableFunc(l.phases, func(a, b phaseAt) int { return cmp.Compare(a.at, b.at) })
+	sort.SliceStable(l.phases, func(i, j int) bool { return l.phases[i].at < l.phases[j].at })
 }
 
 // lane finds or adds a lane. The caller holds the lock.
@@ -152,9 +152,7 @@ func (t *Timeline) snapshot() []lane {
 	for _, l := range t.lanes {
 		lanes = append(lanes, lane{l.name, slices.Clone(l.phases), slices.Clone(l.marks)})
 	}
-	slices.SortStableFunc(lanes, func(a, b lane) int {
-		return cmp.Compare(min(1, len(a.phases)), min(1, len(b.phases)))
-	})
+	sort.SliceStable(lanes, func(i, j int) bool { return len(lanes[i].phases) == 0 && len(lanes[j].phases) > 0 })
 	return lanes
 }
 

@@ -98,6 +98,9 @@ var _ = Describe("What people write", func() {
 		Entry("a probe with another failure is one", probedBy("handover probe || false")),
 		Entry("a probe with more to do if it fails is one", probedBy("handover probe || (echo bad; exit 1)")),
 		Entry("a probe with a semicolon is one", probedBy("handover probe;")),
+		Entry("a probe with a time limit is one", probedBy("timeout -k 1 5 /usr/bin/handover probe")),
+		Entry("a probe with a variable is one", probedBy("exec env TZ=UTC handover probe || exit 1")),
+		Entry("a time limit for something else is none", probedBy("timeout 5 curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
 		Entry("a probe that something follows is none", probedBy("handover probe && curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
 		Entry("a probe in the background is none", probedBy("handover probe & curl localhost"), "error compose.healthcheck main docker-compose.yml:9"),
 	)

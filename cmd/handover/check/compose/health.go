@@ -88,9 +88,6 @@ func (h *healthcheck) kind() (kind probe, program string) {
 // documentation recommends, changes nothing.
 func shellProbe(text string) (kind probe, program string) {
 	all := words(text)
-	for len(all) > 0 && (all[0] == "exec" || isAssignment(all[0])) {
-		all = all[1:]
-	}
 	end := 0
 	for end < len(all) && !isOperator(all[end]) {
 		end++
@@ -112,9 +109,26 @@ func shellProbe(text string) (kind probe, program string) {
 	return probeOther, programName(all)
 }
 
-// isProbe reports whether the words begin with `handover probe`.
+// isProbe reports whether the words begin with `handover probe`, by itself or
+// by a program that runs another one.
 func isProbe(argv []string) bool {
+	argv = wrapped(argv)
 	return len(argv) > 0 && path.Base(argv[0]) == "handover" && newInvocation(argv[1:]).sub == "probe"
+}
+
+// wrapped is what exec, env and timeout run, with its own variables or without.
+func wrapped(argv []string) []string {
+	for len(argv) > 0 {
+		name := path.Base(argv[0])
+		if !oneOf(name, "exec env timeout") && !isAssignment(argv[0]) {
+			return argv
+		}
+		argv = argv[1:]
+		for name == "timeout" && len(argv) > 0 && path.Base(argv[0]) != "handover" {
+			argv = argv[1:] // its options and the time
+		}
+	}
+	return argv
 }
 
 // health looks at the HEALTHCHECK that counts: the compose file's, else that of

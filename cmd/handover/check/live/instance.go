@@ -29,8 +29,10 @@ type instance struct {
 	// is who listens, 0 if that is not known here.
 	path string
 	pid  int
-	// init is the name of process 1.
-	init string
+	// init is the name of process 1. The cgroups are what the kernel tells of the
+	// instance's and of that of process 1.
+	init                string
+	cgroup, cgroupOfOne string
 
 	// status is nil if there is no answer; err says why then.
 	status  *controller.Status
@@ -57,6 +59,7 @@ func ask(ctx context.Context, socket string, get func(context.Context, string) (
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	i.path, i.pid = listener(ctx, socket)
+	i.cgroup, i.cgroupOfOne = cgroup(i.pid), cgroup(1)
 	if i.path == "" {
 		return i
 	}
@@ -185,11 +188,25 @@ func (f *facts) judgeNobody(r *report, i *instance) {
 	}
 }
 
+// cgroup is where a process is, as the kernel tells; empty if it does not.
+func cgroup(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	return string(text)
+}
+
+// hostsInit reports whether process 1 is the host's, as with `pid: host`.
+func (f *facts) hostsInit(i *instance) bool {
+	own := string(f.container())
+	return strings.Contains(i.cgroupOfOne, ":/../") || own != "" && strings.Contains(i.cgroup, own) && !strings.Contains(i.cgroupOfOne, own)
+}
+
 // judgeInit: the engine sends SIGTERM to process 1 alone.
 func (f *facts) judgeInit(r *report, i *instance) {
 	switch {
 	case i.pid == 1:
 		r.ok(processInit, "the instance is process 1 of the container: it gets the SIGTERM")
+	case f.hostsInit(i):
+		r.note(processInit, "the instance is process %s of the host (pid: host); whether it is the container's first cannot be seen from here", strconv.Itoa(i.pid))
 	case i.pid == 0:
 		r.note(processInit, "the process id of the instance cannot be seen from here")
 	case f.container() == "":

@@ -63,6 +63,12 @@ var _ = Describe("What is judged of the running instance", func() {
 		Entry("a guarded workload", nil, nil, processGuard, check.OK, "is guarded"),
 		Entry("a panic", nil, change(func(f *facts) { f.instance.status.Failure = "handover panicked" }), processGuard, check.Error, "handover panicked"),
 		Entry("process 1", nil, nil, processInit, check.OK, "process 1"),
+		Entry("the host's process 1", nil, change(func(f *facts) {
+			f.instance.pid, f.instance.cgroup, f.instance.cgroupOfOne = 7, "0::/\n", "0::/../../init.scope\n"
+		}), processInit, check.Note, "process 7 of the host"),
+		Entry("the host's process 1 where cgroups have no namespace", nil, change(func(f *facts) {
+			f.instance.pid, f.instance.cgroup, f.instance.cgroupOfOne = 7, "1:name=systemd:/docker/"+string(f.container())+"\n", "1:name=systemd:/init.scope\n"
+		}), processInit, check.Note, "process 7 of the host"),
 		Entry("another process than 1", nil, change(func(f *facts) { f.instance.pid, f.instance.init = 7, "sh" }), processInit, check.Warning, `process 7, and process 1 is "sh"`),
 		Entry("another process, outside a container", nil, change(func(f *facts) { f.instance.pid, f.identity.self.Container = 7, "" }), processInit, check.Note, "process 7"),
 		Entry("a process out of sight", nil, change(func(f *facts) { f.instance.pid = 0 }), processInit, check.Note, "cannot be seen"),

@@ -72,8 +72,8 @@ No secret is printed.`,
 // runCheck returns what was found, and the exit status that it means.
 func runCheck(ctx context.Context, load *loader, file string) (check.Report, int, error) {
 	if file != "" {
-		report, err := compose.Lint(compose.Options{Path: file})
-		return report, report.ExitStatus(), err
+		report := compose.Lint(compose.Options{Path: file})
+		return report, report.ExitStatus(), nil
 	}
 	loaded, err := load.load()
 	var bad *config.Error

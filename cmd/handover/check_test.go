@@ -100,9 +100,11 @@ var _ = Describe("handover check", func() {
 
 	It("says that there is no such compose file", func() {
 		status, out, err := run(nil, "--compose", filepath.Join(dir, "compose.yml"))
-		Expect(out).To(BeEmpty())
-		Expect(err).To(ContainSubstring("compose.yml: no such file"))
+		Expect(out).To(ContainSubstring("compose.yml: the file cannot be read: no such file"))
+		Expect(err).To(BeEmpty())
 		Expect(status).To(Equal(1))
+		_, out, _ = run(nil, "--json", "--compose", filepath.Join(dir, "compose.yml"))
+		Expect(out).To(ContainSubstring("no such file"))
 	})
 
 	It("takes no arguments", func() {

@@ -49,6 +49,8 @@ func (l *linter) look(s *service) {
 		l.configFile(s, dir)
 		s.usesHandover = s.fileName != ""
 	}
+	s.assumed = !s.usesHandover && !s.usesLib && s.unseen()
+	s.usesHandover = s.usesHandover || s.assumed
 	if s.usesHandover {
 		if s.build.line > 0 && ok {
 			l.configFile(s, dir)
@@ -183,20 +185,30 @@ func (s *service) classify() {
 	s.usesLib = (s.usesLib && isHandOver(s.label(labelStrategy).text) || s.lib.line > 0) && !s.usesHandover
 }
 
+// unseen reports whether the service hands over, and nothing here tells which
+// program does it: the image is not built here, or cannot be read.
+func (s *service) unseen() bool {
+	return isHandOver(s.label(labelStrategy).text) && len(s.images) == 0 && !s.entrypoint.set() && !s.has("extends")
+}
+
 // unread says what was not judged.
 func (l *linter) unread(s *service) {
 	note := func(line int, found, why string) {
 		l.say(s, check.Note, checkUnread, line, found, why, "")
+	}
+	assumed := ""
+	if s.assumed {
+		assumed = "; the rest is judged as if handover guarded the service"
 	}
 	for _, e := range s.elsewhere {
 		note(e.line, e.name+" is not followed", "what it brings in is not judged; not every version of balena's command line knows it")
 	}
 	if s.build.line > 0 {
 		for _, c := range s.cannot {
-			note(s.build.line, c, "what the image starts, and its HEALTHCHECK, are not judged")
+			note(s.build.line, c, "what the image starts, and its HEALTHCHECK, are not judged"+assumed)
 		}
-	} else if !s.usesHandover && !s.usesLib {
-		note(s.get("image").line, "the image is not built here", "what it starts, and its HEALTHCHECK, cannot be judged")
+	} else {
+		note(s.get("image").line, "the image is not built here", "what it starts, its HEALTHCHECK and its handover.yaml are not judged"+assumed)
 	}
 	if s.named != "" {
 		note(s.line, "the configuration's file "+quoted(path.Base(s.named))+" is not in the build context",

@@ -60,6 +60,27 @@ var _ = Describe("What people write", func() {
 		Entry("an image that is built elsewhere may have settings", map[string]string{
 			"docker-compose.yml": one("image: ghcr.io/me/app", "stop_grace_period: 90s", "environment:", "  HANDOVER_READINESS_HTTP: http://localhost/"),
 		}),
+		Entry("an image that nobody sees here is judged as if handover guarded it", map[string]string{
+			"docker-compose.yml": one("image: ghcr.io/me/app", "restart: \"no\"", "init: true", "tty: false", "devices: [/dev/ttyUSB0]",
+				"network_mode: host", "environment:", "  HANDOVER_NETWORK_MODE: bridge", "healthcheck: {test: [CMD, curl, -f, http://localhost/]}"),
+		},
+			"warning compose.devices main docker-compose.yml:11",
+			"error compose.network main docker-compose.yml:14",
+			"warning compose.restart main docker-compose.yml:8",
+			"warning compose.init main docker-compose.yml:9",
+			"error compose.healthcheck main docker-compose.yml:15"),
+		Entry("so is one whose Dockerfile is elsewhere", map[string]string{
+			"docker-compose.yml": one("build: .", "restart: \"no\""),
+		}, "warning compose.restart main docker-compose.yml:8"),
+		Entry("what has another entry point is not", map[string]string{
+			"docker-compose.yml": one("image: ghcr.io/me/app", "restart: \"no\"", "entrypoint: [node, server.js]"),
+		}, "warning compose.program main docker-compose.yml:2"),
+		Entry("a device in an image that is built elsewhere may be had by one at a time", map[string]string{
+			"docker-compose.yml": one("image: ghcr.io/me/app", "devices: [/dev/ttyUSB0]", "environment:", "  HANDOVER_POLICY_EXCLUSIVE: \"true\""),
+		}),
+		Entry("or is not", map[string]string{
+			"docker-compose.yml": one("image: ghcr.io/me/app", "devices: [/dev/ttyUSB0]", "environment:", "  HANDOVER_READINESS_HTTP: http://localhost/"),
+		}, "warning compose.devices main docker-compose.yml:8"),
 		Entry("a start script may start handover", map[string]string{
 			"docker-compose.yml": one("build: .", "environment:", "  HANDOVER_READINESS_HTTP: http://localhost/"),
 			"Dockerfile":         "FROM alpine\nCMD [\"bash\", \"/usr/src/app/start.sh\"]\n",

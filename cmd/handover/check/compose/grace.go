@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"time"
 
 	"github.com/handover-controller/handover/cmd/handover/check"
@@ -57,7 +58,15 @@ func (l *linter) grace(s *service) {
 		return
 	}
 	c := s.settings.config
-	if !ok || c == nil || !s.settings.judged("service.stop_grace_period") {
+	if !ok || c == nil {
+		return
+	}
+	if !s.settings.judged("service.stop_grace_period") {
+		if period != defaultGrace && !slices.Contains(s.settings.unknown, graceVariable) {
+			l.say(s, check.Note, checkGrace, v.line, "stop_grace_period is "+short(period)+", and nothing here says so to handover",
+				"handover takes 10s for it, if the configuration in the image does not say otherwise: it cannot be seen from inside the container",
+				"set "+graceVariable+" to "+short(period))
+		}
 		return
 	}
 	l.compareGrace(s, period, c.Service.StopGracePeriod)

@@ -125,6 +125,7 @@ func (l *linter) strategy(s *service) {
 func (l *linter) strategyOK(s *service, v *variable) {
 	found := "hands over at updates"
 	switch c := s.settings.config; {
+	case s.assumed:
 	case s.usesHandover && c != nil && s.settings.judged("service.stop_grace_period"):
 		found += ", by handover; a new container has " + short(toReady(c)) + " to become ready"
 	case s.usesHandover:

@@ -2,7 +2,6 @@ package compose
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -17,21 +16,20 @@ type Options struct {
 	Path string
 }
 
-// Lint looks at a compose file and what lies beside it. The error is that the
-// file cannot be read at all; all that is wrong in it is in the report, which
-// is never empty then.
-func Lint(o Options) (check.Report, error) {
+// Lint looks at a compose file and what lies beside it. The report is never
+// empty.
+func Lint(o Options) check.Report {
 	l := &linter{path: o.Path, files: files{dir: filepath.Dir(o.Path)}}
 	data, err := readCompose(o.Path)
-	if errors.Is(err, errTooLarge) {
+	switch {
+	case errors.Is(err, errTooLarge):
 		l.tooLarge()
-		return l.report, nil
+	case err != nil:
+		l.add(check.Finding{Level: check.Error, Check: checkFile, Found: "the file cannot be read: " + err.Error(), Do: "name the compose file"})
+	default:
+		l.lint(data)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("compose: read %s: %w", o.Path, err)
-	}
-	l.lint(data)
-	return l.report, nil
+	return l.report
 }
 
 // linter holds the report so far.

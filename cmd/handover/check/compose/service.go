@@ -32,6 +32,7 @@ type service struct {
 	variables    []*variable // the environment as the container has it
 	group, port  string      // of the announcements of handover-lib
 	usesHandover bool
+	assumed      bool // that it uses handover
 	usesLib      bool
 	settings     settings
 }

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/handover-controller/handover/cmd/handover/check"
@@ -14,21 +15,24 @@ func isShareable(device string) bool { return oneOf(device, shareable) || within
 // devices looks at what only one container can have.
 func (l *linter) devices(s *service) {
 	c := s.settings.config
-	switch {
-	case c != nil && c.Policy.Exclusive:
-		return
-	case s.usesHandover && !s.settings.judged("policy.exclusive"):
+	if c != nil && c.Policy.Exclusive || slices.Contains(s.settings.unknown, "HANDOVER_POLICY_EXCLUSIVE") {
 		return
 	}
+	level := check.Warning
 	do := "set policy.exclusive (HANDOVER_POLICY_EXCLUSIVE: \"true\"): the new container then starts the service when the old one's has ended"
 	if !s.usesHandover {
 		do = "let handover guard the service, with policy.exclusive"
+	} else if s.settings.partial {
+		do += ", if no configuration that is not seen here does so"
+		if s.build.line > 0 {
+			level = check.Note
+		}
 	}
 	for _, d := range s.devices {
 		if d.unknown || isShareable(d.source) {
 			continue
 		}
-		l.say(s, check.Warning, checkDevices, d.line, "both containers have the device "+d.source+" while they run side by side",
+		l.say(s, level, checkDevices, d.line, "both containers have the device "+d.source+" while they run side by side",
 			"most devices can be had by one only: the new one's service fails, or both get half of the data", do)
 	}
 	if v := s.get("privileged"); v.isTrue() && len(s.devices) == 0 {

@@ -12,7 +12,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/cmd/handover/check"
-	"github.com/handover-controller/handover/cmd/handover/check/compose"
 )
 
 var _ = Describe("Unusual input", func() {
@@ -106,11 +105,14 @@ var _ = Describe("Unusual input", func() {
 		Expect(report[0].Found).To(ContainSubstring("1 MiB"))
 	})
 
-	It("is an error of its own where nothing can be read", func() {
-		_, err := compose.Lint(compose.Options{Path: filepath.Join(GinkgoT().TempDir(), "none.yml")})
-		Expect(err).To(MatchError(os.ErrNotExist))
-		_, err = compose.Lint(compose.Options{Path: GinkgoT().TempDir()})
-		Expect(err).To(MatchError(syscall.EISDIR))
+	It("is no file that cannot be read", func() {
+		for path, reason := range map[string]string{
+			filepath.Join(GinkgoT().TempDir(), "none.yml"): "no such file",
+			GinkgoT().TempDir():                            "is a directory",
+		} {
+			Expect(lint(path)).To(HaveExactElements(And(
+				HaveField("Level", check.Error), HaveField("Found", ContainSubstring(reason)), HaveField("File", path))))
+		}
 	})
 })
 

@@ -82,7 +82,7 @@ var _ = Describe("The choice of interfaces", func() {
 		Expect(err).NotTo(HaveOccurred())
 		byIoctl, err := ioctlInterfaces()
 		Expect(err).NotTo(HaveOccurred())
-		const compared = net.FlagUp | net.FlagLoopback | net.FlagMulticast | net.FlagBroadcast | net.FlagPointToPoint
+		const compared = net.FlagUp | net.FlagLoopback | net.FlagMulticast | net.FlagBroadcast | net.FlagPointToPoint | net.FlagRunning
 		Expect(byIoctl).To(HaveLen(len(byNetlink)))
 		for _, i := range byIoctl {
 			want, err := net.InterfaceByName(i.Name)

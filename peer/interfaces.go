@@ -18,6 +18,7 @@ type link struct {
 	index     int
 	name      string
 	mac       string // tells a new interface with an old index from the old one
+	running   bool   // it has a carrier
 	addresses []netip.Addr
 }
 
@@ -85,7 +86,7 @@ func (s system) links(all []net.Interface, want func(*net.Interface) bool) []lin
 		if err != nil || len(addresses) == 0 { // it may be vanishing just now
 			continue
 		}
-		links = append(links, link{i.Index, i.Name, i.HardwareAddr.String(), addresses})
+		links = append(links, link{i.Index, i.Name, i.HardwareAddr.String(), i.Flags&net.FlagRunning != 0, addresses})
 	}
 	sort.SliceStable(links, func(i, j int) bool { return links[i].name < links[j].name })
 	return links
@@ -167,6 +168,7 @@ func netFlags(raw uint16) net.Flags {
 		{unix.IFF_MULTICAST, net.FlagMulticast},
 		{unix.IFF_BROADCAST, net.FlagBroadcast},
 		{unix.IFF_POINTOPOINT, net.FlagPointToPoint},
+		{unix.IFF_RUNNING, net.FlagRunning},
 	} {
 		if raw&f.raw != 0 {
 			flags |= f.flag

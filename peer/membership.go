@@ -41,6 +41,13 @@ func (m *Multicast) sync() (complete bool) {
 // addresses are by now.
 func (l link) same(other link) bool { return l.index == other.index && l.mac == other.mac }
 
+// reachesMoreThan reports whether the link was not among those before, or has
+// got its carrier since.
+func (l link) reachesMoreThan(before []link) bool {
+	i := slices.IndexFunc(before, l.same)
+	return i < 0 || l.running && !before[i].running
+}
+
 // noteUsed logs which interfaces are in use, once per change, and reports to
 // the node when there are more.
 func (m *Multicast) noteUsed(before, used []link, complete bool) {
@@ -64,7 +71,7 @@ func (m *Multicast) noteUsed(before, used []link, complete bool) {
 	default:
 		m.logProblem("there is no network interface to announce on, waiting for one")
 	}
-	if slices.ContainsFunc(used, func(l link) bool { return !slices.ContainsFunc(before, l.same) }) {
+	if slices.ContainsFunc(used, func(l link) bool { return l.reachesMoreThan(before) }) {
 		m.interrupt()
 	}
 }

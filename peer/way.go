@@ -64,7 +64,7 @@ const (
 	// EventDatagram is no event, but a datagram.
 	EventDatagram Event = iota
 	// EventReach says that the way reaches more listeners than before (an
-	// interface came up). The node repeats its announcement; who hears it for
+	// interface came up, or its carrier came). The node repeats its announcement; who hears it for
 	// the first time answers.
 	EventReach
 	// EventFresh says that the process of Instance lives, and that this way

@@ -38,6 +38,10 @@ type run struct {
 	took time.Duration
 }
 
+// tooBusy is what a demo says that failed while its process had to wait for the
+// processor.
+const tooBusy = "one that busy proves little"
+
 // atOnce bounds how many demos run at the same time: they share the machine.
 var atOnce = make(chan struct{}, 3)
 
@@ -193,6 +197,11 @@ var _ = Describe("handover demo", Ordered, func() {
 		It(fmt.Sprintf("plays %s on Supervisor %s as it says", k.scenario, k.supervisor), func(ctx SpecContext) {
 			r := runs[k]
 			r.wait(ctx)
+			if r.code != 0 && strings.Contains(r.out, tooBusy) { // once more, on a machine that is shared
+				r = start(dir, path, r.args...)
+				runs[k] = r
+				r.wait(ctx)
+			}
 			Expect(r.code).To(BeZero(), r.out)
 			Expect(r.took).To(BeNumerically("<", limit))
 			Expect(r.out).To(ContainSubstring("As expected: "))

@@ -52,15 +52,26 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, playAtMost, fmt.Errorf("not at its end after %v", playAtMost))
 	defer cancel()
+	w.watchers.Go(func() { watchMachine(w.life, w.wokenLate) })
 	outcome := w.play(ctx)
 	w.finish(&outcome)
 	o.Printer.Close()
 	wrong := o.Scenario.Check(outcome)
+	if len(wrong) > 0 && w.late >= busy {
+		wrong = append(wrong, fmt.Errorf("the machine let this process, and so the front, wait for %s: one that busy proves little, try again", exact(w.late)))
+	}
 	w.report(wrong)
 	if len(wrong) > 0 {
 		return fmt.Errorf("%w:\n%w", ErrUnexpected, errors.Join(wrong...))
 	}
 	return nil
+}
+
+// wokenLate notes how late this process was woken.
+func (w *world) wokenLate(late time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late = max(w.late, late)
 }
 
 func needLoopback() error {

@@ -24,10 +24,10 @@ import (
 
 // proxyTime is policy.settle and policy.drain_delay of the instances: a little
 // more than the front takes to see that a backend has changed.
-const proxyTime = 500 * time.Millisecond
+const proxyTime = 750 * time.Millisecond
 
 // requestAtMost bounds a request; a long one takes 1.5 s.
-const requestAtMost = 3 * time.Second
+const requestAtMost = 8 * time.Second
 
 // world is where the demo plays: the containers' processes, the front, the
 // load, and what is known of them.
@@ -57,6 +57,7 @@ type world struct {
 	started   map[string]time.Duration
 	loads     []*Load
 	running   *Load
+	late      time.Duration // at most so long this process waited for the processor
 }
 
 func newWorld(o Options, dir string) (*world, error) {

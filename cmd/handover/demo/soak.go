@@ -77,7 +77,7 @@ func Soak(ctx context.Context, o SoakOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	s.watchers.Go(s.watchMachine)
+	s.watchers.Go(func() { watchMachine(s.life, s.wokenLate) })
 	s.play(ctx)
 	s.finish(before)
 	s.report()
@@ -125,21 +125,13 @@ type series struct {
 	waits            Histogram // beyond their own work, of those that were answered
 }
 
-// watchMachine measures how late this process is woken. Where the machine is so
-// busy that this takes longer than policy.drain_delay, a proxy cannot look away
-// in time, and whatever fails then says little about handing over.
-func (s *soak) watchMachine() {
-	const every = 10 * time.Millisecond
-	for s.life.Err() == nil {
-		before := time.Now()
-		_ = s.pause(s.life, every)
-		late := time.Since(before) - every
-		s.mu.Lock()
-		s.late.Add(late)
-		if s.turn != nil {
-			s.turn.late = max(s.turn.late, late)
-		}
-		s.mu.Unlock()
+// wokenLate notes how late this process was woken.
+func (s *soak) wokenLate(late time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late.Add(late)
+	if s.turn != nil {
+		s.turn.late = max(s.turn.late, late)
 	}
 }
 

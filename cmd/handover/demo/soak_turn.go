@@ -79,7 +79,7 @@ func (t *turn) wrong(waits bool, marker simulator.MarkerFile) []string {
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	if t.failed > 0 {
 		text := fmt.Sprintf("%d of %d requests failed", t.failed, t.requests)
-		if t.late >= proxyTime/2 {
+		if t.late >= busy {
 			text += fmt.Sprintf("; the machine let this process, and so the front, wait for %s", exact(t.late))
 		}
 		add("%s", text)

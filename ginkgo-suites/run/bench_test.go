@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/handover-controller/handover/cmd/handover/demo"
 )
 
 // buildRelease builds the program as releases are built.
@@ -72,30 +74,41 @@ func BenchmarkStartUp(b *testing.B) {
 // is a shared folder.
 func BenchmarkIdle(b *testing.B) {
 	program := buildRelease(b)
-	const after = "HANDOVER_READINESS_AFTER=1s"
+	const (
+		after    = "HANDOVER_READINESS_AFTER=1s"
+		probed   = "HANDOVER_READINESS_TCP="
+		listener = demo.VariableAddress + "=" // the default: the service itself listens
+	)
 	for _, c := range []struct {
 		name, readiness string
 		folder          bool
 	}{
 		{"ready after its start", after, false},
 		{"ready after its start, with the folder", after, true},
-		{"probed over TCP every 5 s", "", false},
-		{"probed over TCP every 5 s, with the folder", "", true},
+		{"probed over TCP every 5 s", probed, false},
+		{"probed over TCP every 5 s, with the folder", probed, true},
+		{"the default check, every 5 s, with the folder", listener, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			environ := append(benchEnviron(b, "a"), "HANDOVER_ANNOUNCE_FOLDER=off")
 			if c.folder {
 				environ = append(environ, "HANDOVER_ANNOUNCE_FOLDER="+b.TempDir())
 			}
-			if c.readiness == "" {
+			service := []string{"sleep", "3600"}
+			if c.readiness != after {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer func() { _ = l.Close() }()
-				c.readiness = "HANDOVER_READINESS_TCP=" + l.Addr().String()
+				c.readiness += l.Addr().String()
+				if strings.HasPrefix(c.readiness, listener) {
+					_ = l.Close()
+					service = []string{program, "demo-service"}
+				} else {
+					defer func() { _ = l.Close() }()
+				}
 			}
-			cmd := exec.Command(program, "run", "--", "sleep", "3600")
+			cmd := exec.Command(program, append([]string{"run", "--"}, service...)...)
 			cmd.Env = append(environ, c.readiness)
 			if err := cmd.Start(); err != nil {
 				b.Fatal(err)

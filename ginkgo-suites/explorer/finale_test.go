@@ -145,9 +145,10 @@ func (w *world) converges() {
 
 // waitsForWord reports whether the only one that lives waits for a word that
 // cannot come. Exclusive, without a lock and with supervisor.mode off, it has
-// released for a handover-lib of its service that a clock, or a power cut (it says
-// when its process started), had made the younger one, and which has ended. Silence frees the resource for nobody there, since the other one may live
-// and have it, and handover-lib never says that it ends.
+// released for a handover-lib of its service that had become the younger one, by
+// a clock or because it says when its process started, and which has ended.
+// Silence frees the resource for nobody there, since the other one may live and
+// have it, and handover-lib never says that it ends.
 func (w *world) waitsForWord() bool {
 	var only *process
 	for _, p := range w.processes {
@@ -159,12 +160,12 @@ func (w *world) waitsForWord() bool {
 		}
 		only = p
 	}
-	if only == nil || !w.plan.does(doClock) && !w.plan.does(doReboot) {
+	if only == nil {
 		return false
 	}
-	r, d := only.release, only.drain
+	r, lib := only.release, only.lib
 	return r.Exclusive && r.Off && only.owner == nil && only.toldAt.IsZero() && only.reason == controller.ReasonOccupied &&
-		d != nil && d.reason == controller.ReasonBothSignals && d.whom != nil && d.whom.legacy != nil && d.whom.dead
+		lib != nil && lib.dead && (lib.run > 1 || w.plan.does(doClock) || w.plan.does(doReboot))
 }
 
 // leaving reports whether an instance lives that was told to stop, or that

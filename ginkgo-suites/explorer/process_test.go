@@ -49,6 +49,7 @@ type process struct {
 	phase    peer.Phase
 	reason   controller.Reason // of its last decision
 	forWhom  peer.InstanceID
+	lib      *process // the last of handover-lib that it decided for
 	acked    []peer.InstanceID // those that it has ever acknowledged
 	frozen   time.Time         // until then its loop hangs
 	serves   bool
@@ -381,6 +382,9 @@ func (e *ear) Handle(_ context.Context, r slog.Record) error {
 		p.reason, p.forWhom = controller.Reason(reason), peer.InstanceID{}
 		if whom != "" {
 			_ = p.forWhom.UnmarshalText([]byte(whom))
+		}
+		if q, _ := p.w.findLegacy(p.forWhom, p); q != nil {
+			p.lib = q
 		}
 	}
 	if p.w.lines != nil {

@@ -77,6 +77,32 @@ var regressions = []struct{ found, plan string }{
   {"at":"4.551293ms","do":"deploy"},
   {"at":"5.720566839s","on":"0 told","do":"stranger","for":"600ms","by":"10s"},
   {"at":"7.681245089s","do":"deploy","who":1}]}`},
+	{"in standby, the first of three heard that the second drains before it heard that the third serves: it serves for a moment", `
+{"seed": 9536255, "version": "12", "end": "31.056681745s", "finale": "renew", "quiet": "12.59196766s",
+ "releases": [
+  {"ready":"1.696683048s","drain":"697.664782ms","timeout":"10.911333017s","drainDelay":"663.098866ms"},
+  {"ready":"0s","drain":"146.797441ms","timeout":"10.911333017s","noFolder":true,"settle":"2.936013364s","standby":"12.658717749s"},
+  {"ready":"2.284315ms","crash":"5.400007286s","drain":"46.512957ms","timeout":"10.911333017s","drainDelay":"897.623553ms","poll":"3s"},
+  {"ready":"2.883117085s","drain":"332.63117ms","timeout":"10.911333017s","noFolder":true}],
+ "actions": [
+  {"at":"4.632245ms","do":"deploy"},
+  {"at":"7.573675832s","do":"deploy","who":1},
+  {"at":"16.147752164s","do":"deploy"},
+  {"at":"16.846733123s","do":"deploy","env":3}]}`},
+	{"exclusive without a lock and without the Supervisor: the one that stepped aside for a handover-lib that was restarted waits for ever, as documented", `
+{"seed": 20763635, "version": "19.0.5-wait-repaired", "end": "13.332426695s", "quiet": "13.639309063s",
+ "releases": [
+  {"ready":"1.340457664s","slow":"563.01334ms","timeout":"9.74445035s","off":true,"noFolder":true,"grace":"20s","drainDelay":"1.077416789s","drainLimit":"5s","exclusive":true},
+  {"ready":"0s","legacy":true,"timeout":"9.74445035s","off":true,"noFolder":true,"grace":"20s","drainDelay":"1.077416789s","drainLimit":"5s","exclusive":true},
+  {"ready":"1.178626322s","drain":"59.877237ms","timeout":"9.74445035s","off":true,"noFolder":true,"grace":"20s","drainDelay":"1.077416789s","drainLimit":"5s","exclusive":true}],
+ "actions": [
+  {"at":"509.367µs","do":"deploy"},
+  {"at":"2.062114493s","on":"0 draining","after":"1.386125557s","do":"term","who":1,"for":"485.148249ms"},
+  {"at":"2.809149066s","on":"1 serving","after":"2.621405999s","do":"readonly","for":"886.778843ms"},
+  {"at":"4.851310757s","on":"0 holding","after":"15.497732ms","do":"term","who":1,"for":"212.659602ms"},
+  {"at":"5.054221409s","do":"deploy","who":1},
+  {"at":"6.061664815s","do":"deploy"},
+  {"at":"6.611572329s","do":"deploy","env":3}]}`},
 }
 
 var _ = Describe("What was found once", func() {

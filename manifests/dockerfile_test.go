@@ -135,7 +135,7 @@ func (b *goBuild) arguments(words []string) {
 		case "-tags":
 			b.tags = value
 		case "-ldflags":
-			b.ldflags = value
+			b.ldflags = strings.TrimSuffix(value, " -X main.version=$HANDOVER_VERSION") // it changes no code
 		case "-o":
 			b.output = value
 		}

@@ -313,13 +313,19 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 		c.started = true
 		return true, nil
 	case WorkloadDrain:
-		plan := workload.Plan{SignalAt: d.SignalAt, KillAt: d.KillAt, KillAfter: c.o.Policy.DrainTimeout}
+		plan := c.o.Policy.plan(d.SignalAt, d.KillAt)
 		if plan != c.plan {
 			c.plan = plan
 			c.o.Workload.Drain(plan)
 		}
 	}
 	return false, nil
+}
+
+// plan is when a drain takes its steps. A time-out of none is one that is over
+// at once.
+func (p *Policy) plan(signalAt, killAt time.Time) workload.Plan {
+	return workload.Plan{SignalAt: signalAt, KillAt: killAt, KillAfter: max(p.DrainTimeout, 1)}
 }
 
 // say tells the peers; the node says only what is new.

@@ -71,7 +71,7 @@ func (w *world) draining() Decision {
 	d := w.base(peer.PhaseDraining, WorkloadDrain)
 	d.SignalAt = drain.Since.Add(w.Policy.DrainDelay)
 	if w.Self.Told() {
-		d.KillAt = earlier(w.killAt(), d.SignalAt.Add(w.Policy.DrainTimeout))
+		d.KillAt = w.killAt()
 	}
 	d.Reason = drain.Reason
 	d.Message, d.Warning = drain.why()

@@ -69,11 +69,7 @@ func (s *webService) Drain(plan workload.Plan) {
 			return
 		}
 		now.Draining = true
-		kill := plan.KillAt
-		if kill.IsZero() {
-			kill = plan.SignalAt.Add(plan.KillAfter)
-		}
-		s.kill.Reset(time.Until(kill))
+		s.kill.Reset(time.Until(plan.KillBy(plan.SignalAt)))
 		if now.SignalledAt.IsZero() {
 			s.stop.Reset(time.Until(plan.SignalAt))
 		}

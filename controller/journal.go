@@ -386,10 +386,7 @@ func (j *journal) circumstances(s *Snapshot, d *Decision) []slog.Attr {
 		attrs = append(attrs, lasted("deferredFor", s.DeferredUntil.Sub(s.Now)))
 	}
 	if d.Phase == peer.PhaseDraining {
-		kill := d.KillAt
-		if kill.IsZero() {
-			kill = d.SignalAt.Add(s.Policy.DrainTimeout)
-		}
+		kill := s.Policy.plan(d.SignalAt, d.KillAt).KillBy(d.SignalAt)
 		attrs = append(attrs, lasted("served", j.times.served(s.Now)), lasted("signalIn", d.SignalAt.Sub(s.Now)), lasted("killedIn", kill.Sub(s.Now)))
 	}
 	switch {

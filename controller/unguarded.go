@@ -56,8 +56,7 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 		case told && !over && !draining:
 			draining = true
 			at := *c.toldAt.Load()
-			plan := workload.Plan{SignalAt: time.Now(), KillAt: at.Add(c.o.Policy.StopGracePeriod - exitReserve), KillAfter: c.o.Policy.DrainTimeout}
-			c.o.Workload.Drain(plan)
+			c.o.Workload.Drain(c.o.Policy.plan(time.Now(), at.Add(c.o.Policy.StopGracePeriod-exitReserve)))
 		}
 		select {
 		case <-ctx.Done():

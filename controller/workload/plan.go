@@ -8,18 +8,19 @@ import "time"
 //	  | drain delay | pre-stop command | stop signal      | SIGKILL
 //	                |<---- at most 1/2 of this ---------->|
 //
-// The pre-stop command may take at most half of the time from its start to
-// KillAt (without KillAt: KillAfter); then it is killed, and the stop signal
-// is sent. So the workload itself always has the other half.
+// SIGKILL comes at KillAt, or KillAfter after the stop signal if that is
+// earlier. The pre-stop command may take KillAfter, and at most half of the time
+// from its start to KillAt; then it is killed, and the stop signal is sent. So
+// the workload itself always has the other half.
 type Plan struct {
 	// SignalAt ends the drain delay. Zero, or past, is at once; a time after
 	// KillAt counts as KillAt.
 	SignalAt time.Time
-	// KillAt is when SIGKILL is sent to the process group. Zero: KillAfter
-	// counts.
+	// KillAt is when SIGKILL is sent to the process group at the latest. Zero:
+	// KillAfter alone counts.
 	KillAt time.Time
-	// KillAfter is counted from the stop signal. Zero is at once, so one of
-	// the two should be set.
+	// KillAfter is counted from the stop signal. Zero: KillAt alone counts; if
+	// that is zero, too, SIGKILL follows at once.
 	KillAfter time.Duration
 }
 
@@ -54,7 +55,7 @@ func (p Plan) next(now time.Time, at progress) (step, time.Time) {
 	case at.killed:
 		return stepWait, time.Time{}
 	case !at.signalled.IsZero():
-		return due(stepKill, p.killAt(at.signalled))
+		return due(stepKill, p.KillBy(at.signalled))
 	case !at.preStopEnded.IsZero():
 		return stepSignal, now
 	case !at.preStopStarted.IsZero():
@@ -73,16 +74,24 @@ func (p Plan) signalAt() time.Time {
 	return p.SignalAt
 }
 
-func (p Plan) killAt(signalled time.Time) time.Time {
-	if p.KillAt.IsZero() {
-		return signalled.Add(p.KillAfter)
-	}
-	return p.KillAt
+// KillBy is when SIGKILL is due, if the stop signal is sent at that time.
+func (p Plan) KillBy(signalled time.Time) time.Time {
+	return p.bounded(signalled, p.KillAt)
 }
 
 func (p Plan) preStopUntil(started time.Time) time.Time {
-	if p.KillAt.IsZero() {
-		return started.Add(p.KillAfter)
+	half := p.KillAt
+	if !half.IsZero() {
+		half = started.Add(half.Sub(started) / 2)
 	}
-	return started.Add(p.KillAt.Sub(started) / 2)
+	return p.bounded(started, half)
+}
+
+// bounded is KillAfter after a time, or the limit if that is earlier.
+func (p Plan) bounded(from, limit time.Time) time.Time {
+	after := from.Add(p.KillAfter)
+	if limit.IsZero() || p.KillAfter > 0 && after.Before(limit) {
+		return after
+	}
+	return limit
 }

@@ -63,7 +63,7 @@ var mutations = []mutation{
 	{name: "never acknowledges", file: "decide.go",
 		old: "p.Phase == peer.PhaseHolding && w.live(p)", new: "p.Phase == peer.PhaseGone && w.live(p)"},
 	{name: "a drain is not cut short by SIGTERM", file: "decide.go",
-		old: "		d.KillAt = earlier(w.killAt(), d.SignalAt.Add(w.Policy.DrainTimeout))", new: "		_ = w.killAt()"},
+		old: "		d.KillAt = w.killAt()", new: "		_ = w.killAt()"},
 	{name: "released: never serves again", file: "decide_released.go",
 		old: "	lost := !drain.UnservedSince.IsZero() && w.lost(drain.UnservedSince, standby)\n", new: "	lost := false\n"},
 	{name: "released: gives up a younger one at the first silence", file: "decide_released.go",

@@ -581,14 +581,10 @@ func (k *work) Drain(plan workload.Plan) {
 			}
 		})
 	}
-	kill := plan.KillAt
-	if kill.IsZero() {
-		kill = plan.SignalAt.Add(plan.KillAfter)
-	}
 	if k.kills != nil {
 		k.kills.Stop()
 	}
-	k.kills = k.later(time.Until(kill), func() {
+	k.kills = k.later(time.Until(plan.KillBy(plan.SignalAt)), func() {
 		p.say("its workload is killed")
 		k.state.Killed = true
 		k.ended(137, true)

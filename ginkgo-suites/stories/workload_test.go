@@ -93,11 +93,7 @@ func (w *workloadFake) Drain(p workload.Plan) {
 			w.later(time.Until(p.SignalAt)+w.plan.drains, ended(0))
 		}
 	}
-	kill := p.KillAt
-	if kill.IsZero() {
-		kill = p.SignalAt.Add(p.KillAfter)
-	}
-	w.later(time.Until(kill), func(s *workload.State) {
+	w.later(time.Until(p.KillBy(p.SignalAt)), func(s *workload.State) {
 		ended(137)(s)
 		s.Killed = true
 	})

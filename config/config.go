@@ -80,7 +80,8 @@ type Supervisor struct {
 	// what auto amounts to is for the caller to say, from Address. With
 	// SupervisorRequired there is an Address.
 	Mode string `mapstructure:"mode"`
-	// Address is an http or https URL without user, query and fragment, or empty.
+	// Address is an http or https URL without user, path, query and fragment, or
+	// empty.
 	Address      string        `mapstructure:"address"`
 	APIKey       Secret        `mapstructure:"api_key"`
 	Timeout      time.Duration `mapstructure:"timeout"` // of one request

@@ -41,7 +41,7 @@ func showCommand(v any) string {
 // secret is one secret that can go into an HTTP header.
 func secret() kind {
 	return kind{
-		allowed: "text of one line",
+		allowed: "printable ASCII without blanks",
 		zero:    Secret(""),
 		show:    showSecrets,
 		parse: func(s string) (any, *fault) {
@@ -50,6 +50,9 @@ func secret() kind {
 			}
 			if f := notRedacted(s); f != nil {
 				return nil, f
+			}
+			if strings.ContainsFunc(strings.TrimSpace(s), func(r rune) bool { return r <= ' ' || r > '~' }) {
+				return nil, faultf("has a character that cannot be part of it")
 			}
 			return Secret(s), nil
 		},

@@ -114,7 +114,7 @@ func httpURL() kind {
 // address is the base of an API's URLs.
 func address() kind {
 	return kind{
-		allowed: "a URL such as http://127.0.0.1:48484, without user, query and fragment",
+		allowed: "a URL such as http://127.0.0.1:48484, without user, path, query and fragment",
 		zero:    "",
 		show:    showText,
 		mask:    maskURL,
@@ -125,6 +125,9 @@ func address() kind {
 			}
 			if strings.ContainsAny(s, "?#") || u.RawQuery != "" || u.Fragment != "" {
 				return nil, faultf("has a query or a fragment")
+			}
+			if strings.Trim(u.EscapedPath(), "/") != "" {
+				return nil, faultf("has a path").suggest("write %s://%s", u.Scheme, u.Host)
 			}
 			return s, nil
 		},

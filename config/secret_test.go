@@ -57,6 +57,8 @@ var _ = Describe("Secrets", func() {
 		Entry("list in a list", "announce: {secret: [[hunter2]]}"),
 		Entry("list for one", "supervisor: {api_key: [hunter2]}"),
 		Entry("several lines", "supervisor: {api_key: \"hunter2\\nx\"}"),
+		Entry("a blank", "supervisor: {api_key: \"hunter2 x\"}"),
+		Entry("a letter that no header can have", "supervisor: {api_key: hunter2é}"),
 		Entry("tag", "supervisor: {api_key: !hunter2 x}"),
 		Entry("unknown alias", "supervisor: {api_key: *hunter2}"),
 		Entry("twice", "supervisor:\n  api_key: hunter2\n  api_key: hunter2\n"),

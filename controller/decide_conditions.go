@@ -22,6 +22,9 @@ func (w *world) conditions(b *candidate) []Condition {
 	}
 	announced := Condition{Type: YoungerAnnounced, Status: False, Reason: "NoPeer", Message: "no " + who + " is known"}
 	running := Condition{Type: YoungerRunning, Status: Unknown, Reason: "NoPeer", Message: "no " + who + " is known"}
+	if w.Policy.SupervisorOff {
+		running.Status, running.Reason, running.Message = w.running(nil)
+	}
 	if b != nil {
 		running.Status, running.Reason, running.Message = b.running, b.reason, b.message
 		announced.Status = truth(b.announced)

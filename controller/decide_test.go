@@ -153,6 +153,9 @@ var _ = DescribeTable("Decide, row by row", decides,
 	Entry("told, handover-lib runs for 2.5 s: step down without acknowledgement", with(serving(), told(3*time.Second), hears(legacyPeer()), answers(otherListed("Running"), ownListed("Stopping")), runningFor(2500*time.Millisecond)), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorServes),
 	Entry("told, handover-lib runs for less: hold", with(serving(), told(time.Second), hears(legacyPeer()), answers(otherListed("Running"), ownListed("Stopping")), runningFor(2499*time.Millisecond)), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, unreachable, a handover-lib heard since: trust it", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer())), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorTrusted),
+	Entry("told, unreachable, a handover-lib heard before only: hold, it may be anybody's", with(serving(), told(2*time.Second), unreachable, hears(legacyPeer(), heard(2100*time.Millisecond))), WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("told, unreachable, a handover-lib heard before only, discovery over: a plain stop", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer(), heard(3100*time.Millisecond))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, mode off, a handover-lib heard before only: hold", with(serving(), told(time.Second), off, hears(legacyPeer(), heard(1100*time.Millisecond))), WorkloadRun, peer.PhaseHolding, ReasonSearching),
 	Entry("told, unreachable, an own successor that is not ready beside it: hold", with(serving(), told(3*time.Second), unreachable, hears(legacyPeer()), hears(youngerPeer(), phase(peer.PhaseStarting))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, a handover-lib that is matched, an own successor that is not ready beside it: hold", with(serving(), told(3*time.Second), hears(legacyPeer()), hears(youngerPeer(), inContainer("c"), phase(peer.PhaseStarting)), answers(listed("c", "Running", created.Add(2*time.Minute)), otherListed("Running"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, own container unknown, the one that is stopping was heard: it is not this one", with(serving(), told(4*time.Second), unreachable, func(s *Snapshot) { s.Self.Container = "" }, answers(otherListed("Stopping"), ownListed("Running")), asked(5*time.Second), hears(youngerPeer(), isGone)), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
@@ -351,6 +354,13 @@ var _ = Describe("Decide", func() {
 		Expect(Decide(with(serving(), holding, notStarted)).Acks).To(Equal([]peer.InstanceID{id(2)}))
 		Expect(Decide(with(serving(), holding, told(time.Second))).Acks).To(BeEmpty())
 		Expect(Decide(with(serving(), holding, func(s *Snapshot) { s.Memory.Drain = &Drain{Since: now} })).Acks).To(BeEmpty())
+	})
+
+	It("takes YoungerRunning for true in mode off, whether there is anybody or not", func() {
+		for _, s := range []Snapshot{with(serving(), off), with(serving(), off, hears(youngerPeer())), with(serving(), off, told(time.Second))} {
+			Expect(Decide(s).Conditions[2]).To(And(HaveField("Type", YoungerRunning), HaveField("Status", True)))
+		}
+		Expect(Decide(serving()).Conditions[2].Status).To(Equal(Unknown))
 	})
 
 	It("bounds a drain after SIGTERM by the grace period, also one under way", func() {

@@ -172,6 +172,9 @@ func (w *world) listCounts() bool {
 // after this instance. What a live peer says of itself beats the list.
 func (w *world) maySucceed(p *peer.Peer) bool {
 	if !w.listCounts() {
+		if p.Legacy { // it cannot be asked, and may be anybody's
+			return !p.LastHeard.Before(w.Self.ToldAt)
+		}
 		// Nobody but the peer itself can tell. What it said before the signal
 		// counts for as long as it may still answer.
 		// A way that vouches for it answers in its place.

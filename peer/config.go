@@ -36,8 +36,9 @@ type Config struct {
 	// Interval is the pause between two announcements of an idle instance; 0
 	// means 10 s. Shorter finds lost peers sooner and wakes the machine more.
 	Interval time.Duration
-	// ExpireAfter is how long a silent peer is remembered at least, and how
-	// long peers are asked to remember this instance; 0 means 3.5 × Interval.
+	// ExpireAfter is how long peers are asked to remember this instance when it
+	// is silent, and how long one is remembered that has not said; 0 means 3.5 ×
+	// Interval.
 	// It must be at least 3 × Interval.
 	ExpireAfter time.Duration
 	// Legacy understands handover-lib peers, and is understood by them.

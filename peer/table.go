@@ -62,13 +62,17 @@ func newTable(expireAfter time.Duration, ways []string) *table {
 	}
 }
 
-// expiry is when the entry is to be forgotten.
+// expiry is when the entry is to be forgotten: after the silence that the peer
+// has named, or after that of the configuration.
 func (t *table) expiry(e *entry) time.Time {
 	if e.peer.Ended() {
 		return e.ended.Add(tombstoneFor)
 	}
-	heard := e.peer.LastHeard.Add(max(e.forget, t.expireAfter))
-	return later(heard, e.peer.FreshUntil)
+	silence := e.forget
+	if silence == 0 {
+		silence = t.expireAfter
+	}
+	return later(e.peer.LastHeard.Add(silence), e.peer.FreshUntil)
 }
 
 // accept takes in a datagram that came by the way of that index.

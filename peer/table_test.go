@@ -129,12 +129,15 @@ var _ = Describe("The table", func() {
 	})
 
 	Describe("forgetting", func() {
-		It("happens after the longer of the peer's wish and the own rule", func() {
+		It("happens after the silence that the peer has named, else after that of the configuration", func() {
 			for n, wish := range []time.Duration{0, 3 * time.Second, time.Minute} {
 				a := word(n+1, n+1, 1, PhaseServing)
 				a.ForgetAfter = wish
 				h.hear(a)
 			}
+			Expect(h.nextExpiry(time.Time{})).To(Equal(epoch.Add(3 * time.Second)))
+			Expect(h.expire(epoch.Add(3*time.Second - 1))).To(BeFalse())
+			Expect(h.expire(epoch.Add(3 * time.Second))).To(BeTrue())
 			Expect(h.nextExpiry(time.Time{})).To(Equal(epoch.Add(35 * time.Second)))
 			Expect(h.expire(epoch.Add(35*time.Second - 1))).To(BeFalse())
 			Expect(h.expire(epoch.Add(35 * time.Second))).To(BeTrue())

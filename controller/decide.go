@@ -92,7 +92,7 @@ func (d *Drain) why() (message string, warning bool) {
 	case ReasonNoSuccessor:
 		return "told to stop, and there is no successor: the workload finishes its work", false
 	case ReasonHoldEnded:
-		return "told to stop, and the successor was not ready in time: the workload must end before SIGKILL; raise stop_grace_period in the compose file and service.stop_grace_period alike", true
+		return "told to stop, and no successor was ready in time: the workload must end before SIGKILL; raise stop_grace_period in the compose file and service.stop_grace_period alike", true
 	case ReasonHurried:
 		return "told to stop twice: the workload finishes its work without waiting for a successor", true
 	}

@@ -70,14 +70,10 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 	switch {
 	case w.Self.Hurry:
 		return w.drain(Drain{Reason: ReasonHurried}), true
-	case w.reached(w.holdEnds()):
-		reason := ReasonHoldEnded
-		if len(all) == 0 {
-			reason = ReasonNoSuccessor
-		}
-		return w.drain(Drain{Reason: reason}), true
 	case len(all) == 0 && w.noSuccessor():
 		return w.drain(Drain{Reason: ReasonNoSuccessor}), true
+	case w.reached(w.holdEnds()):
+		return w.drain(Drain{Reason: ReasonHoldEnded}), true
 	}
 	return Decision{}, false
 }

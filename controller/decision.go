@@ -25,7 +25,7 @@ const (
 	ReasonSuccessorServes  Reason = "SuccessorServes"   // told, and the successor serves, runs and acknowledges
 	ReasonSuccessorTrusted Reason = "SuccessorTrusted"  // the same, but the Supervisor does not answer
 	ReasonNoSuccessor      Reason = "NoSuccessor"       // told, nobody takes over: a plain stop
-	ReasonHoldEnded        Reason = "HoldEnded"         // told, the successor was not ready in time
+	ReasonHoldEnded        Reason = "HoldEnded"         // told, no successor was ready in time
 	ReasonHurried          Reason = "Hurried"           // told twice
 	ReasonToldEarly        Reason = "ToldBeforeStart"   // told before the workload was started
 	ReasonDraining         Reason = "Draining"          // the workload finishes its work

@@ -69,7 +69,7 @@ func listDemo(out *os.File) error {
 	for _, s := range scenario.All() {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Summary, s.Expected())
 	}
-	_, _ = fmt.Fprintln(w, "\nSUPERVISOR\tSIGTERM TO THE OLD CONTAINER\tKNOWN FROM")
+	_, _ = fmt.Fprintln(w, "\nSUPERVISOR\tVERSION\tSIGTERM TO THE OLD CONTAINER\tKNOWN FROM")
 	for _, v := range simulator.Released() {
 		when, from := "some 25 ms after the new one was started", "its source"
 		if v.Waits {
@@ -78,7 +78,7 @@ func listDemo(out *os.File) error {
 		if v.Recorded {
 			from = "recordings"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", v.Name, when, from)
+		_, _ = fmt.Fprintf(w, "%s\tv%s\t%s\t%s\n", v.Name, v.Name, when, from)
 	}
 	return w.Flush()
 }

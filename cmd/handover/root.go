@@ -105,13 +105,28 @@ it keeps the old one serving until the new one is ready.`,
 	root.SetErr(s.err)
 	root.PersistentFlags().StringVar(&load.path, "config", "", "configuration file (default $HANDOVER_CONFIG, ./handover.yaml or /etc/handover/handover.yaml)")
 	root.AddCommand(newRun(load, s), newStatus(load, s), newProbe(load, s), newCheck(load, s), newDefer(load, s), newConfig(load, s), newVersion(s), newDemo(environ, s), newDemoService(environ, s))
+	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion")
 	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
+		switch c.Name() {
+		case "help":
+			c.Example = "  handover help run"
+			show := c.Run
+			c.Run, c.RunE = nil, func(c *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return fmt.Errorf("help: unknown command %q", strings.Join(args, " "))
+				}
+				show(c, args)
+				return nil
+			}
+		case "completion":
 			c.Example = "  handover completion bash > /etc/bash_completion.d/handover"
 			c.Args = nil
 			c.RunE = func(*cobra.Command, []string) error {
 				return errors.New("completion: name a shell: bash, fish, powershell or zsh")
+			}
+			for _, shell := range c.Commands() {
+				shell.Example = "  handover completion " + shell.Name()
 			}
 		}
 	}

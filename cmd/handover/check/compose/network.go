@@ -93,6 +93,10 @@ func (l *linter) network(s *service) {
 	if !mode.set() || oneOf(mode.text, "bridge default") || s.host() {
 		l.networkMode(s)
 	}
+	if len(s.networks) > 0 {
+		l.say(s, check.Note, checkNetwork, s.line, "the service is in networks of the compose file",
+			"when the definition of one of them changes, the Supervisor stops the old container first: that update interrupts the service", "")
+	}
 	exclusive := c != nil && c.Policy.Exclusive
 	switch {
 	case s.host() && !exclusive:

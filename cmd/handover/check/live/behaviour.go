@@ -64,6 +64,14 @@ func behaviourOf(version string) (does behaviour, lookedAt bool) {
 	return tells, r.before(release{19, 0, 6})
 }
 
+// locks tells what an update lock does to a hand-over.
+func locks(version string) string {
+	if r, ok := parseRelease(version); !ok || !r.before(release{16, 2, 0}) {
+		return "an update lock does not put off a hand-over from v16.2 on"
+	}
+	return "a service that holds the update lock puts off the hand-over"
+}
+
 // lacking is what the API of a version does not have yet. without tells that
 // handover cannot do without.
 func lacking(version string) (text string, without bool) {

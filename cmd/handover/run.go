@@ -118,6 +118,10 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 			}
 		}
 	}()
+	go giveBackOnceIdle(ctx, func() bool {
+		phase, _, _ := ctl.Glance()
+		return phase == peer.PhaseServing
+	})
 
 	code, err := ctl.Run(ctx)
 	var notStarted *workload.StartError

@@ -100,8 +100,9 @@ func startFloodTarget(b *testing.B, cfg peer.MulticastConfig) func() floodCount 
 	}
 }
 
-// BenchmarkFlood sends announcements of another service to a node in another
-// process, as fast as one processor can, and every 20 ms one of a peer. It
+// BenchmarkFlood sends announcements of other services, of other versions and of
+// wrong lengths to a node in another process, as fast as one processor can, and
+// every 20 ms one of a peer. It
 // reports how many datagrams reached the process, what they cost it, and how
 // much of what the peer said was heard. One operation is one datagram sent,
 // delivery by the kernel included.
@@ -133,14 +134,12 @@ func BenchmarkFlood(b *testing.B) {
 			if err := ipv4.NewPacketConn(conn).SetMulticastInterface(lo); err != nil {
 				b.Fatal(err)
 			}
-			other := sample()
-			other.Domain = peer.NewDomain("6c0f5b1e-3a52-4d6c-9d1f-0a4be21c77d3", "1234", "other")
-			foreign, own := encode(other, nil), sample()
+			foreign, own := foreigners(), sample()
 			to := &net.UDPAddr{IP: cfg.Group.AsSlice(), Port: cfg.Port}
 			var sent, said uint64
 			start, next := time.Now(), time.Now()
 			for b.Loop() {
-				raw := foreign
+				raw := foreign[sent%uint64(len(foreign))]
 				if now := time.Now(); now.After(next) {
 					next = now.Add(20 * time.Millisecond)
 					said++

@@ -166,9 +166,7 @@ func checkHandover(args []string) faults {
 	}
 	help := helpOf(name)
 	if !strings.Contains(help, "\n  handover "+name) {
-		if !missingYet(name) {
-			f.add("handover %s: unknown command", name)
-		}
+		f.add("handover %s: unknown command", name)
 		return f
 	}
 	rest := args[1:]
@@ -218,13 +216,6 @@ func helpOf(name string) string {
 	}
 	helps.Store(name, string(help))
 	return string(help)
-}
-
-// missingYet reports whether README.md says that this version does not have a
-// command.
-func missingYet(name string) bool {
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	return err == nil && regexp.MustCompile("(?s)does not have yet:[^.]*`handover "+name+"`").Match(text)
 }
 
 // valued are flags of go test that have a value. The others have none.

@@ -266,10 +266,11 @@ func (w *world) undisturbed(p, q *process) bool {
 }
 
 // checkPatience looks at a hold that was used up: nobody was there for whom the
-// instance could have stepped down long before.
+// instance could have stepped down long before, and that has not begun to drain
+// for a third one.
 func (w *world) checkPatience(p *process) {
 	for _, q := range w.processes {
-		if q != p && q.serves && q.toldAt.IsZero() && w.undisturbed(p, q) && !p.refused && !p.release.Off &&
+		if q != p && q.serves && q.drain == nil && q.toldAt.IsZero() && w.undisturbed(p, q) && !p.refused && !p.release.Off &&
 			time.Since(q.since) > ample+time.Duration(p.release.Settle) && time.Since(p.toldAt) > ample {
 			w.violate("f", "%s holds to the end, although %s serves since %v", p.name(), q.name(), time.Since(q.since))
 		}

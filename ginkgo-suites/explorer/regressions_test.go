@@ -89,6 +89,18 @@ var regressions = []struct{ found, plan string }{
   {"at":"7.573675832s","do":"deploy","who":1},
   {"at":"16.147752164s","do":"deploy"},
   {"at":"16.846733123s","do":"deploy","env":3}]}`},
+	{"in standby, the first of three took the service back while the second drained for the third, which was killed; its hold ended first", `
+{"seed": 30176363, "version": "14.13.9", "end": "23.973219741s", "quiet": "13.952849703s",
+ "releases": [
+  {"ready":"1.314454341s","drain":"188.208306ms","timeout":"10.092087819s","noLegacy":true,"noFolder":true,"settle":"1.881515016s","drainDelay":"1.322367415s","standby":"17.942730617s"},
+  {"ready":"6.754242331s","drain":"3.839204801s","timeout":"10.092087819s","noLegacy":true,"noFolder":true,"settle":"1.881515016s","drainDelay":"1.322367415s","standby":"17.942730617s"},
+  {"ready":"1.477082982s","timeout":"10.092087819s","noLegacy":true,"noFolder":true,"settle":"1.881515016s","drainDelay":"1.322367415s","standby":"17.942730617s"}],
+ "actions": [
+  {"at":"1.121746ms","do":"deploy"},
+  {"at":"3.165882108s","on":"0 serving","after":"18.704208ms","do":"kill","for":"235.262346ms"},
+  {"at":"4.303429626s","do":"deploy","env":1},
+  {"at":"13.075000716s","do":"deploy","env":2},
+  {"at":"19.618753912s","do":"kill","who":2,"for":"2.03698559s"}]}`},
 	{"exclusive without a lock and without the Supervisor: the one that stepped aside for a handover-lib that was restarted waits for ever, as documented", `
 {"seed": 20763635, "version": "19.0.5-wait-repaired", "end": "13.332426695s", "quiet": "13.639309063s",
  "releases": [

@@ -151,6 +151,12 @@ var _ = Describe("the soak", Ordered, func() {
 	begin := func(args ...string) *run {
 		return launch(dir, args, soaksAtOnce, func(tmp string) *exec.Cmd { return command(tmp, args...) })
 	}
+	counting := func(r **run, version string, failEach int) {
+		var err error
+		counts[r], err = os.MkdirTemp(dir, "counts")
+		Expect(err).NotTo(HaveOccurred())
+		*r = begin("--handovers", "2", "--plain", "--supervisor", version, "--program", countingProgram(counts[r], handover, failEach))
+	}
 
 	BeforeAll(func() {
 		if testing.Short() {
@@ -163,10 +169,6 @@ var _ = Describe("the soak", Ordered, func() {
 		DeferCleanup(os.RemoveAll, dir)
 		handover = build(dir, "handover", nil)
 		soak = buildOf(dir, "soak", "/ginkgo-suites/soak", nil)
-		counting := func(r **run, version string, failEach int) {
-			counts[r] = GinkgoT().TempDir()
-			*r = begin("--handovers", "2", "--plain", "--supervisor", version, "--program", countingProgram(counts[r], handover, failEach))
-		}
 		counting(&well, "19.0.5", 0)
 		counting(&failing, "14.13.9", 97)
 		if all {
@@ -184,9 +186,13 @@ var _ = Describe("the soak", Ordered, func() {
 		}
 	})
 
-	DescribeTable("reports what the containers themselves count", func(ctx SpecContext, of **run, code int) {
+	DescribeTable("reports what the containers themselves count", func(ctx SpecContext, of **run, code int, version string, failEach int) {
+		(*of).wait(ctx)
+		if strings.Contains((*of).out, "the machine let this process") { // once more, on a machine that is shared
+			counting(of, version, failEach)
+			(*of).wait(ctx)
+		}
 		r := *of
-		r.wait(ctx)
 		Expect(r.code).To(Equal(code), r.out)
 		handovers, requests, failed := counted(counts[of])
 		Expect(handovers).To(Equal(2))
@@ -210,8 +216,8 @@ var _ = Describe("the soak", Ordered, func() {
 		}
 		r.expectNothingLeft()
 	},
-		Entry("if all is well, on 19.0.5", SpecTimeout(10*time.Minute), &well, 0),
-		Entry("if requests fail, on 14.13.9", SpecTimeout(10*time.Minute), &failing, 1),
+		Entry("if all is well, on 19.0.5", SpecTimeout(10*time.Minute), &well, 0, "19.0.5", 0),
+		Entry("if requests fail, on 14.13.9", SpecTimeout(10*time.Minute), &failing, 1, "14.13.9", 97),
 	)
 
 	It("fails with a service that drops what is in flight when it is to stop", func(ctx SpecContext) {

@@ -278,32 +278,50 @@ var _ = Describe("handover demo", Ordered, func() {
 		Entry("an argument", "takes no arguments", "update"),
 	)
 
-	DescribeTable("ends, and leaves nothing behind, when it", func(ctx SpecContext, end func(*exec.Cmd, *os.File)) {
-		var err error
+	It("leaves nothing behind when it is ended", func(SpecContext) {
+		type ending struct {
+			why    string
+			end    func(*exec.Cmd, *os.File) error
+			cmd    *exec.Cmd
+			reader *os.File
+		}
+		send := func(s os.Signal) func(*exec.Cmd, *os.File) error {
+			return func(cmd *exec.Cmd, _ *os.File) error { return cmd.Process.Signal(s) }
+		}
+		all := []*ending{
+			{why: "it is interrupted", end: send(syscall.SIGINT)},
+			{why: "it is told to stop", end: send(syscall.SIGTERM)},
+			{why: "it loses its terminal", end: send(syscall.SIGHUP)},
+			{why: "it loses its reader", end: func(_ *exec.Cmd, reader *os.File) error { return reader.Close() }},
+		}
 		r := &run{}
+		var err error
 		r.dir, err = os.MkdirTemp(dir, "ended")
 		Expect(err).NotTo(HaveOccurred())
-		cmd := demo(path, r.dir, "--plain")
-		reader, writer, err := os.Pipe()
-		Expect(err).NotTo(HaveOccurred())
-		cmd.Stdout = writer
-		Expect(cmd.Start()).To(Succeed())
-		_ = writer.Close()
-		lines := bufio.NewScanner(reader)
-		for lines.Scan() && !strings.Contains(lines.Text(), "serving: its service is ready") {
+		for _, e := range all {
+			e.cmd = demo(path, r.dir, "--plain")
+			var writer *os.File
+			e.reader, writer, err = os.Pipe()
+			Expect(err).NotTo(HaveOccurred())
+			e.cmd.Stdout = writer
+			Expect(e.cmd.Start()).To(Succeed())
+			_ = writer.Close()
 		}
-		end(cmd, reader)
-		go func() { _, _ = io.Copy(io.Discard, reader) }()
-		Expect(cmd.Wait()).To(HaveOccurred())
-		Expect(cmd.ProcessState.ExitCode()).To(Equal(1), cmd.ProcessState.String())
-		_ = reader.Close()
+		for _, e := range all {
+			By(e.why)
+			lines := bufio.NewScanner(e.reader)
+			for lines.Scan() && !strings.Contains(lines.Text(), "serving: its service is ready") {
+			}
+			Expect(e.end(e.cmd, e.reader)).To(Succeed())
+			go func() { _, _ = io.Copy(io.Discard, e.reader) }()
+		}
+		for _, e := range all {
+			Expect(e.cmd.Wait()).To(HaveOccurred(), e.why)
+			Expect(e.cmd.ProcessState.ExitCode()).To(Equal(1), e.why)
+			_ = e.reader.Close()
+		}
 		r.expectNothingLeft()
-	},
-		Entry("is interrupted", SpecTimeout(time.Minute), func(cmd *exec.Cmd, _ *os.File) { Expect(cmd.Process.Signal(syscall.SIGINT)).To(Succeed()) }),
-		Entry("is told to stop", SpecTimeout(time.Minute), func(cmd *exec.Cmd, _ *os.File) { Expect(cmd.Process.Signal(syscall.SIGTERM)).To(Succeed()) }),
-		Entry("loses its terminal", SpecTimeout(time.Minute), func(cmd *exec.Cmd, _ *os.File) { Expect(cmd.Process.Signal(syscall.SIGHUP)).To(Succeed()) }),
-		Entry("loses its reader", SpecTimeout(time.Minute), func(_ *exec.Cmd, reader *os.File) { Expect(reader.Close()).To(Succeed()) }),
-	)
+	}, SpecTimeout(2*time.Minute))
 
 	It("says what is missing before it begins", func() {
 		cmd := demo(path, filepath.Join(dir, "no such folder"), "--plain")

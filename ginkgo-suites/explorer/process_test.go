@@ -49,7 +49,7 @@ type process struct {
 	phase    peer.Phase
 	reason   controller.Reason // of its last decision
 	forWhom  peer.InstanceID
-	lib      *process // the last of handover-lib that it decided for
+	lib      *process          // the last of handover-lib that it decided for
 	acked    []peer.InstanceID // those that it has ever acknowledged
 	frozen   time.Time         // until then its loop hangs
 	serves   bool

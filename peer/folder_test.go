@@ -140,7 +140,7 @@ var _ = Describe("Who looks at the folder", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(b.Send(raw, false)).To(Succeed())
 		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
-		Expect(time.Until(a.of(b.id, peer.EventFresh)[0].Until)).To(BeNumerically("~", 90*time.Second, 2*time.Second))
+		Expect(time.Until(a.of(b.id, peer.EventFresh)[0].Until)).To(BeNumerically("~", 90*time.Second, 10*time.Second))
 	})
 
 	It("hears the last word and the end of one that closes", func() {
@@ -202,9 +202,9 @@ var _ = Describe("Who looks at the folder", func() {
 				return
 			}
 			Eventually(a.said).Should(Equal([]string{string(said)}))
-			Expect(a.notices()[0].Time).To(BeTemporally("~", written, 100*time.Millisecond))
+			Expect(a.notices()[0].Time).To(BeTemporally("~", written, 2*time.Second))
 			Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
-			Expect(a.of(b.id, peer.EventFresh)[0].Until).To(BeTemporally("~", written.Add(15*time.Second), 100*time.Millisecond))
+			Expect(a.of(b.id, peer.EventFresh)[0].Until).To(BeTemporally("~", written.Add(15*time.Second), 2*time.Second))
 		},
 		Entry("written just now", time.Duration(0), true),
 		Entry("written within one and a half intervals", 10*time.Second, true),
@@ -231,8 +231,8 @@ var _ = Describe("Who looks at the folder", func() {
 		dir := tempFolder()
 		a, b := settle(dir, nil), settle(dir, nil)
 		old := b.say(peer.PhaseStarting)
-		b.say(peer.PhaseServing)
-		Eventually(a.said).Should(HaveLen(2))
+		newer := b.say(peer.PhaseServing) // which may have taken the place of the other before that was read
+		Eventually(a.said).Should(ContainElement(string(newer)))
 		mallory := peer.NewInstanceID()
 		holdLock(fileOf(dir, mallory, ".lock"))
 		put(dir, mallory, old)
@@ -250,15 +250,24 @@ var _ = Describe("Who looks at the folder", func() {
 		b.say(peer.PhaseServing)
 		Eventually(a.said).Should(HaveLen(1))
 		Eventually(b.said).Should(HaveLen(1))
-		var before uint64
-		Eventually(func() bool { // it comes to rest
-			last := before
-			before = a.WakeUps()
-			return before == last
-		}).WithPolling(100 * time.Millisecond).Should(BeTrue())
+		// rests returns the count once three looks in a row found it the same.
+		rests := func() uint64 {
+			GinkgoHelper()
+			var last uint64
+			same := 0
+			Eventually(func() int {
+				now := a.WakeUps()
+				if same++; now != last {
+					last, same = now, 1
+				}
+				return same
+			}).WithPolling(200 * time.Millisecond).Should(Equal(3))
+			return last
+		}
+		before := rests()
 		Expect(os.WriteFile(a.file(".lock.new"), nil, 0o644)).To(Succeed())
 		Eventually(a.WakeUps).Should(BeNumerically(">", before), "the counter counts")
-		before = a.WakeUps()
+		before = rests()
 		Consistently(a.WakeUps, time.Second).Should(Equal(before))
 		a.say(peer.PhaseServing)
 		b.say(peer.PhaseServing)

@@ -75,7 +75,7 @@ var _ = Describe("A try of the network", func() {
 		cfg := onLo()
 		cfg.system = realSystem()
 		cfg.system.attach = func(_ Filter, fd int) error { return Filter{}.attach(fd) } // the kernel drops it
-		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
 		_, trips, err := TryMulticast(short, cfg)
 		Expect(err).NotTo(HaveOccurred())

@@ -19,6 +19,7 @@ import (
 )
 
 func TestSupervisor(t *testing.T) {
+	SetDefaultEventuallyTimeout(patience)
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Supervisor")
 }
@@ -33,7 +34,8 @@ var _ = BeforeEach(func() {
 // key is a key as Supervisors make them.
 const key = "65b9f418b7e87f2708876017328caed8"
 
-// patience is the time-out of specs that do not wait for it.
+// patience is how long a loaded machine may take for what takes milliseconds, and
+// the time-out of specs that do not wait for it.
 const patience = 30 * time.Second
 
 // serve starts a real HTTP server for one spec.

@@ -48,7 +48,7 @@ func (d *device) create(name string, s shape) *container {
 	c := &container{device: d, name: name}
 	args := []string{
 		"create", "--label", runLabel + "=" + kit.Run, "--label", serviceLabel + "=" + d.Service,
-		"--restart", "always", "--tty", "--stop-timeout", "30", "--log-driver", "json-file",
+		"--restart", "always", "--tty", "--stop-timeout", "120", "--log-driver", "json-file",
 		"--name", d.Folder + "-" + name,
 	}
 	if s.Network == "" {
@@ -60,7 +60,7 @@ func (d *device) create(name string, s shape) *container {
 		args = append(args, "--volume", d.Folder+":/tmp/balena", "--volume", d.Folder+":/tmp/resin")
 	}
 	env := append(d.environment(),
-		"HANDOVER_SERVICE_STOP_GRACE_PERIOD=30s",
+		"HANDOVER_SERVICE_STOP_GRACE_PERIOD=120s",
 		"HANDOVER_STATUS_LISTEN=:9090",
 		"HANDOVER_READINESS_HTTP=http://127.0.0.1:8080/health",
 		"HANDOVER_READINESS_PERIOD=50ms",
@@ -155,13 +155,21 @@ func (c *container) logged(text string, n int) time.Time {
 	return t
 }
 
-// status asks in the container; the zero Status while nobody answers.
+// status asks in the container; the zero Status if it does not run. One that runs
+// answers sooner or later: that it does not at once tells nothing, so it is asked
+// again.
 func (c *container) status() controller.Status {
-	var st controller.Status
-	if text, err := tryDocker("exec", c.id, "/usr/bin/handover", "status", "--json"); err == nil {
-		_ = json.Unmarshal([]byte(text), &st)
+	for asked := time.Now(); ; {
+		var st controller.Status
+		text, err := tryDocker("exec", c.id, "/usr/bin/handover", "status", "--json")
+		if err == nil && json.Unmarshal([]byte(text), &st) == nil {
+			return st
+		}
+		runs, _ := tryDocker("inspect", "--type", "container", "--format", "{{.State.Running}}", c.id)
+		if runs != "true" || time.Since(asked) > patience {
+			return controller.Status{}
+		}
 	}
-	return st
 }
 
 func (c *container) phase() string { return c.status().Phase }

@@ -38,7 +38,7 @@ var _ = Describe("The engine starts containers again", func() {
 		By("docker restart of the new one, which the old one stands in for")
 		before := counted().Answered["a"]
 		docker("restart", b.id)
-		Expect(counted().Answered["a"]).To(BeNumerically(">", before))
+		Eventually(func() int { return counted().Answered["a"] }, patience).Should(BeNumerically(">", before))
 		b.until("serving")
 		Expect(b.inspect("{{.RestartCount}}")).To(Equal("0"), "as it was asked to")
 		Expect(b.status().Instance.Restarted).To(BeTrue())

@@ -7,7 +7,7 @@ import (
 
 // behindFront are the settings for a front that looks every 50 ms, on a machine
 // that has much else to do.
-var behindFront = []string{"HANDOVER_POLICY_DRAIN_DELAY=600ms"}
+var behindFront = []string{"HANDOVER_POLICY_DRAIN_DELAY=2s"}
 
 var _ = Describe("An update, with docker stop as soon as the new container has started", func() {
 	DescribeTable("the old container holds, drains when the new one is ready, and ends with 0; no request is lost",
@@ -42,7 +42,7 @@ var _ = Describe("An update, with docker stop as soon as the new container has s
 			Expect(b.phase()).To(Equal("serving"))
 			took("start of the new one to SIGTERM", d.at(b, "start", 1), d.at(a, "kill", 1))
 			ready, signalled := b.logged(workloadReady, 1), a.logged(stopSignal, 1)
-			took("readiness to stop signal, of which 600 ms are settings", ready, signalled)
+			took("readiness to stop signal, of which 2 s are settings", ready, signalled)
 			Expect(ready).To(BeTemporally("<", signalled))
 			took("stop signal to the container's end", signalled, d.at(a, "die", 1))
 		},

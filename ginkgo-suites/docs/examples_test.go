@@ -94,7 +94,9 @@ var _ = Describe("The example of", func() {
 		Expect(l.Close()).To(Succeed())
 		_, port, err := net.SplitHostPort(address)
 		Expect(err).NotTo(HaveOccurred())
-		session := start(ctx, "node", examples["http"], "8080", port)
+		// A connection that is kept alive holds the end up for so long: five seconds
+		// would not be seen on a loaded machine. Then policy.drain_timeout ends it.
+		session := start(ctx, "node", examples["http"], "server.listen(8080)", "server.keepAliveTimeout = 600_000\nserver.listen("+port+")", "8080", port)
 
 		sent := make(chan struct{})
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -115,27 +117,25 @@ var _ = Describe("The example of", func() {
 		}()
 		Eventually(sent).WithContext(ctx).Should(BeClosed())
 		// An answer takes 500 ms, the drain begins after 200.
-		begun := time.Now()
 		stop(ctx, session, "")
-		Expect(time.Since(begun)).To(BeNumerically("<", 4*time.Second), "a connection that is kept alive holds it up for five")
 		Expect(<-answers).To(Equal("done\n"))
-	}, SpecTimeout(30*time.Second))
+	}, SpecTimeout(2*time.Minute))
 
 	It("a queue worker finishes the job in hand", func(ctx SpecContext) {
 		session := start(ctx, "python3", examples["worker"])
 		Eventually(session.Out).WithContext(ctx).Should(gbytes.Say("worked on job 1"))
 		stop(ctx, session, "nothing is in hand")
-	}, SpecTimeout(30*time.Second))
+	}, SpecTimeout(2*time.Minute))
 
 	It("an MQTT client disconnects", func(ctx SpecContext) {
 		session := start(ctx, "python3", examples["mqtt"])
 		Eventually(session.Out).WithContext(ctx).Should(gbytes.Say("did command"))
 		stop(ctx, session, "disconnected")
-	}, SpecTimeout(30*time.Second))
+	}, SpecTimeout(2*time.Minute))
 
 	It("the owner of a serial port closes it", func(ctx SpecContext) {
 		session := start(ctx, "python3", examples["serial"])
 		Eventually(session.Out).WithContext(ctx).Should(gbytes.Say("read 42"))
 		stop(ctx, session, "closed between two telegrams")
-	}, SpecTimeout(30*time.Second))
+	}, SpecTimeout(2*time.Minute))
 })

@@ -164,20 +164,39 @@ func (c *container) exit() int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// status asks for the status; the zero Status while nobody answers.
+// status asks for the status; the zero Status if it has ended. One that runs
+// answers sooner or later: that it does not at once tells nothing, so it is asked
+// again.
 func (c *container) status() controller.Status {
+	for asked := time.Now(); ; {
+		st, err := c.tryStatus()
+		if err == nil {
+			return st
+		}
+		select {
+		case <-c.done:
+			return controller.Status{}
+		case <-time.After(10 * time.Millisecond):
+			if time.Since(asked) > patience {
+				return controller.Status{}
+			}
+		}
+	}
+}
+
+func (c *container) tryStatus() (st controller.Status, err error) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(c.home, "sock"))
 		},
 	}}
-	var st controller.Status
-	if answer, err := client.Get("http://handover/status"); err == nil {
-		defer func() { _ = answer.Body.Close() }()
-		_ = json.NewDecoder(answer.Body).Decode(&st)
+	answer, err := client.Get("http://handover/status")
+	if err != nil {
+		return st, err
 	}
-	return st
+	defer func() { _ = answer.Body.Close() }()
+	return st, json.NewDecoder(answer.Body).Decode(&st)
 }
 
 func (c *container) phase() string { return c.status().Phase }

@@ -48,7 +48,7 @@ var _ = Describe("An exclusive resource (a lock, a port, a terminal)", func() {
 
 	It("passes after SIGTERM", func() {
 		r := newResource()
-		d := newDevice(r.settings...)
+		d := newDevice(append(r.settings, longGrace)...)
 		a := d.container("a").run(0).until("serving")
 		a.term()
 		b := d.container("b").run(300 * time.Millisecond)
@@ -89,7 +89,7 @@ var _ = Describe("An exclusive resource (a lock, a port, a terminal)", func() {
 
 	It("goes back to an old one that has been told to stop, with take-back", func() {
 		r := newResource()
-		d := newDevice(append(r.settings, "HANDOVER_POLICY_STANDBY=1m", "HANDOVER_SERVICE_STOP_GRACE_PERIOD=40s")...)
+		d := newDevice(append(r.settings, "HANDOVER_POLICY_STANDBY=2m", "HANDOVER_SERVICE_STOP_GRACE_PERIOD=3m")...)
 		a := d.container("a").run(0).until("serving")
 		a.term()
 		b := d.container("b").run(time.Hour)

@@ -144,18 +144,37 @@ func (i *instance) client() *http.Client {
 	}}
 }
 
-// get asks the status API on the socket.
+// get asks the status API on the socket. One that runs answers sooner or later:
+// that it does not at once, as in the middle of a flood, tells nothing, so it is
+// asked again.
 func (i *instance) get(path string) (int, string) {
-	answer, err := i.client().Get("http://handover" + path)
-	if err != nil {
-		return 0, err.Error()
+	for asked := time.Now(); ; {
+		code, text, err := i.tryToGet(path)
+		if err == nil {
+			return code, text
+		}
+		select {
+		case <-i.done:
+			return 0, err.Error()
+		case <-time.After(10 * time.Millisecond):
+			if time.Since(asked) > patience {
+				return 0, err.Error()
+			}
+		}
 	}
-	defer func() { _ = answer.Body.Close() }()
-	text, _ := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(text)
 }
 
-// status asks for the status; the zero Status while nobody answers.
+func (i *instance) tryToGet(path string) (int, string, error) {
+	answer, err := i.client().Get("http://handover" + path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text), err
+}
+
+// status asks for the status; the zero Status if it has ended.
 func (i *instance) status() controller.Status {
 	var st controller.Status
 	if code, text := i.get("/status"); code == http.StatusOK {
@@ -170,6 +189,22 @@ func (i *instance) phase() string { return i.status().Phase }
 func (i *instance) until(phase string, within time.Duration) {
 	GinkgoHelper()
 	Eventually(i.phase, within, 10*time.Millisecond).Should(Equal(phase), "container %s\n%s", i.letter, i.err)
+}
+
+// logged returns the time of the first log line that has the text, in whole
+// milliseconds.
+func (i *instance) logged(text string) time.Time {
+	GinkgoHelper()
+	for line := range strings.Lines(i.err.String()) {
+		if strings.Contains(line, text) {
+			stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+			t, err := time.Parse(time.RFC3339Nano, stamp)
+			Expect(err).NotTo(HaveOccurred(), line)
+			return t
+		}
+	}
+	Fail("no log line has " + text + ":\n" + i.err.String())
+	return time.Time{}
 }
 
 // metric reads one series; -1 if there is none.

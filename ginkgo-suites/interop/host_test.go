@@ -87,7 +87,7 @@ var _ = Describe("In host mode", func() {
 		Expect(c.knows()).To(BeEmpty())
 
 		By("a whole run of all phases")
-		b := d.run(host, "b", hostMode)
+		b := d.run(host, "b", hostMode, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=2m")
 		b.ready()
 		a.until("released")
 		a.term()
@@ -103,7 +103,7 @@ var _ = Describe("In host mode", func() {
 		Expect(eth0.datagrams()).To(HaveEach(HaveField("From", netip.MustParseAddr("10.77.0.99"))))
 		Expect(len(supervisor0.datagrams(port))).To(BeNumerically(">", 20))
 		Expect(supervisor0.datagrams(statusPort)).NotTo(BeEmpty())
-		Expect(e.knows()).To(ConsistOf("bbbbbbbbbbbb"))
+		Eventually(e.knows, patience).Should(ConsistOf("bbbbbbbbbbbb"))
 		Expect(c.knows()).To(BeEmpty())
 	})
 })

@@ -106,20 +106,39 @@ func (i *instance) becomeReady() time.Time {
 	return at
 }
 
-// status asks for the status; the zero Status while nobody answers.
+// status asks for the status; the zero Status if it has ended. One that runs
+// answers sooner or later: that it does not at once tells nothing, so it is asked
+// again.
 func (i *instance) status() controller.Status {
-	var st controller.Status
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+	for asked := time.Now(); ; {
+		st, err := i.tryStatus()
+		if err == nil {
+			return st
+		}
+		select {
+		case <-i.done:
+			return controller.Status{}
+		case <-time.After(10 * time.Millisecond):
+			if time.Since(asked) > patience {
+				return controller.Status{}
+			}
+		}
+	}
+}
+
+func (i *instance) tryStatus() (st controller.Status, err error) {
+	client := &http.Client{Timeout: soon, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", i.socket())
 		},
 	}}
-	if answer, err := client.Get("http://handover/status"); err == nil {
-		defer answer.Body.Close()
-		_ = json.NewDecoder(answer.Body).Decode(&st)
+	answer, err := client.Get("http://handover/status")
+	if err != nil {
+		return st, err
 	}
-	return st
+	defer answer.Body.Close()
+	return st, json.NewDecoder(answer.Body).Decode(&st)
 }
 
 func (i *instance) phase() string { return i.status().Phase }

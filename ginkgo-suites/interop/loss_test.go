@@ -32,7 +32,7 @@ var _ = Describe("On a real network that delays, doubles and loses", func() {
 		})
 		slices.Sort(took[:])
 		AddReportEntry("readiness to drain, half of them told to stop", fmt.Sprint(took))
-		Expect(took[len(took)-2]).To(BeNumerically("<", 5*time.Second), "nine of ten, on a loaded machine: %v", took)
+		Expect(took[len(took)-2]).To(BeNumerically("<", soon), "nine of ten; the next announcement that is due anyway comes after a minute: %v", took)
 	})
 })
 
@@ -44,7 +44,7 @@ var _ = Describe("On a real network that loses", func() {
 		inParallel(len(took), atOnce, func(run int) { took[run] = handsOverWith(0.5, run%2 == 0) })
 		slices.Sort(took[:])
 		AddReportEntry("readiness to drain, half of them told to stop", fmt.Sprint(took))
-		Expect(took[len(took)-2]).To(BeNumerically("<", 5*time.Second), "nine of ten, on a loaded machine: %v", took)
+		Expect(took[len(took)-2]).To(BeNumerically("<", soon), "nine of ten; the next announcement that is due anyway comes after a minute: %v", took)
 	})
 
 	It("everything for a while, exactly one serves afterwards", func() {

@@ -36,7 +36,7 @@ func nextToAYoungerHandoverLib() {
 		Expect(stopped.Sub(running)).To(BeNumerically(">", 5*time.Second))
 		took("five seconds of running to the old one's stop", running.Add(5*time.Second), stopped)
 		a.until("released")
-		Expect(d.marker()).To(BeAnExistingFile())
+		Eventually(d.marker(), patience).Should(BeAnExistingFile())
 		young.unharmed(0)
 	})
 
@@ -50,10 +50,13 @@ func nextToAYoungerHandoverLib() {
 		}
 
 		By("announced at once")
-		young.ready()
+		last := young.ready() // or the 2.5 seconds: what comes later, as a loaded machine takes seconds to come here
+		if over := listed.Add(2500 * time.Millisecond); over.After(last) {
+			last = over
+		}
 		Expect(a.exit()).To(BeZero())
 		Expect(a.stopped().Sub(listed)).To(BeNumerically(">", 2500*time.Millisecond))
-		took("2.5 seconds of running to the old one's stop", listed.Add(2500*time.Millisecond), a.stopped())
+		took("2.5 seconds of running, and the announcement, to the old one's stop", last, a.stopped())
 
 		By("announced when that time is over")
 		Eventually(func() time.Duration { return time.Since(listed) }, patience).Should(BeNumerically(">", 4*time.Second))

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -28,20 +29,29 @@ import (
 	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
-// handoverTimeout is after how long a Supervisor that waits for the marker stops
-// the old container without it.
-const handoverTimeout = 25 * time.Second
+// Nothing comes to its end because its time is over while it is looked at.
+const (
+	// handoverTimeout is after how long a Supervisor that waits for the marker
+	// stops the old container without it.
+	handoverTimeout = 10 * time.Minute
+	stopGracePeriod = 2 * time.Minute
+	drainTimeout    = 10 * time.Minute
+)
+
+// onCommand is how long a service takes that is ready when becomeReady is called.
+const onCommand time.Duration = -1
 
 // device is a simulated Supervisor with real processes for containers.
 type device struct {
 	sim       *simulator.Simulator
 	processes *simulator.Processes
-	ready     map[int64]time.Duration // by release: how long the service takes
-	noRestart bool                    // of new containers
+	marker    simulator.MarkerMemory // what the Supervisor sees, unless that is the real one
+	noRestart bool                   // of new containers
 
 	mu        sync.Mutex
-	addresses map[string]string // of the services, by container
-	logs      map[int64]*log    // by release
+	ready     map[int64]time.Duration // by release: how long the service takes
+	addresses map[string]string       // of the services, by container
+	logs      map[int64]*log          // by release
 }
 
 // log is what a container wrote.
@@ -63,7 +73,7 @@ func (l *log) String() string {
 }
 
 // newDevice has a Supervisor that does not see the marker: one that waits for it
-// does so until handoverTimeout, and what is released can be looked at.
+// does so until stopOlder, and what is released can be looked at.
 func newDevice(version string) *device {
 	GinkgoHelper()
 	return openDevice(version, false)
@@ -84,18 +94,23 @@ func openDevice(version string, seesMarker bool) *device {
 		Command: func(simulator.Container) []string { return []string{binary, "run", "--", binary, demo.ServiceCommand} },
 		Output:  func(c simulator.Container) io.Writer { return d.log(c.Release.ID) },
 		Env: func(c simulator.Container) []string {
-			address := d.service(c.ID)
+			address, takes := d.service(c.ID), d.takes(c.Release.ID)
+			readiness := "HANDOVER_READINESS_HTTP=http://" + address + "/ready"
+			if takes == onCommand {
+				readiness = "HANDOVER_READINESS_FILE=" + d.readyFile(c.ID)
+			}
 			return []string{
 				"GORACE=atexit_sleep_ms=0 halt_on_error=1",
 				"HANDOVER_CONFIG=" + empty,
 				"HANDOVER_NETWORK_MODE=host", // on loopback only
 				"HANDOVER_NETWORK_INTERFACE=lo",
 				"HANDOVER_SERVICE_STOP_GRACE_PERIOD=" + c.Release.StopGracePeriod.String(),
-				"HANDOVER_READINESS_HTTP=http://" + address + "/ready",
+				"HANDOVER_POLICY_DRAIN_TIMEOUT=" + drainTimeout.String(),
+				readiness,
 				"HANDOVER_READINESS_PERIOD=100ms",
 				demo.VariableName + "=service",
 				demo.VariableAddress + "=" + address,
-				demo.VariableReadyAfter + "=" + d.ready[c.Release.ID].String(),
+				demo.VariableReadyAfter + "=" + max(0, takes).String(),
 			}
 		},
 	}
@@ -103,6 +118,7 @@ func openDevice(version string, seesMarker bool) *device {
 		Version: v, Runtime: d.processes, Service: "front-door",
 		AppID: 1_000_000 + rand.Int64N(1_000_000), Seed: rand.Uint64(),
 	}
+	options.Marker = &d.marker
 	if seesMarker {
 		options.Marker = d.processes.Marker()
 	}
@@ -140,14 +156,43 @@ func (d *device) service(container string) string {
 }
 
 // release makes release n the target: its page is at that address, and its
-// service becomes ready so long after its start.
+// service becomes ready so long after its start, or onCommand.
 func (d *device) release(n int64, address string, ready time.Duration) {
+	d.mu.Lock()
 	d.ready[n] = ready
+	d.mu.Unlock()
 	d.sim.SetTarget(simulator.Release{
 		ID: n, ImageID: 500 + n, Commit: fmt.Sprintf("%040d", n), Image: fmt.Sprint("image", n),
-		StopGracePeriod: 60 * time.Second, HandoverTimeout: handoverTimeout, NoRestart: d.noRestart,
+		StopGracePeriod: stopGracePeriod, HandoverTimeout: handoverTimeout, NoRestart: d.noRestart,
 		Env: []string{"HANDOVER_STATUS_LISTEN=" + address},
 	})
+}
+
+// takes is how long the service of a release takes to be ready.
+func (d *device) takes(release int64) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ready[release]
+}
+
+func (d *device) readyFile(container string) string {
+	return filepath.Join(d.processes.Folder(container), "service-is-ready")
+}
+
+// becomeReady makes a service ready that is onCommand.
+func (d *device) becomeReady(n int64) {
+	GinkgoHelper()
+	id := d.container(n)
+	door := d.door(n)
+	// What lies there before the service starts is removed.
+	Eventually(func() bool { return statusAt(door).Workload.Running }).Should(BeTrue())
+	Expect(os.WriteFile(d.readyFile(id), nil, 0o600)).To(Succeed())
+}
+
+// stopOlder has a Supervisor that waits for the marker see one.
+func (d *device) stopOlder() {
+	GinkgoHelper()
+	Expect(d.marker.Write()).To(Succeed())
 }
 
 // container is the container of a release, once there is one.
@@ -165,14 +210,31 @@ func (d *device) container(n int64) string {
 	return id
 }
 
-// work asks the service of a release for something that takes so long.
-func (d *device) work(n int64, takes time.Duration) {
+// work asks the service of a release for something that takes until it is done,
+// or a minute. The service has it in hand when this returns.
+func (d *device) work(n int64) (done func()) {
+	GinkgoHelper()
 	address := d.service(d.container(n))
+	one := &http.Client{Transport: &http.Transport{}} // one connection, which the service has taken
+	answer, err := one.Get("http://" + address + "/")
+	Expect(err).NotTo(HaveOccurred())
+	_, _ = io.Copy(io.Discard, answer.Body)
+	Expect(answer.Body.Close()).To(Succeed())
+
+	ctx, cancel := context.WithCancel(context.Background())
+	DeferCleanup(cancel)
+	sent := make(chan struct{})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/?takes=1m", nil)
+	Expect(err).NotTo(HaveOccurred())
 	go func() {
-		if answer, err := http.Get("http://" + address + "/?takes=" + takes.String()); err == nil {
+		if answer, err := one.Do(request); err == nil {
 			_ = answer.Body.Close()
 		}
+		one.CloseIdleConnections()
 	}()
+	Eventually(sent).Should(BeClosed())
+	return cancel
 }
 
 // door is an address at which an instance answers that does so on its socket.
@@ -202,7 +264,7 @@ func freeAddress() string {
 }
 
 // client opens a connection for each request, as another visitor would.
-var client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // statusAt is the status at an address; the zero one while nobody answers.
 func statusAt(address string) controller.Status {

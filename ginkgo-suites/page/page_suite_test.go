@@ -15,13 +15,14 @@ import (
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
-const patience = 40 * time.Second
+const patience = time.Minute
 
 // binary is the program under test, built once.
 var binary string
 
 func TestPage(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(patience)
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond) // each look is work for the browser
 	RunSpecs(t, "The status page")
 }

@@ -93,12 +93,14 @@ var _ = Describe("The status page in a browser", func() {
 		b.picture("1 alone")
 
 		By("a younger container starting")
-		d.release(2, "off", 4*time.Second)
+		d.release(2, "off", onCommand)
 		younger := d.door(2)
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(Equal([]string{"serving", "starting"}))
-		growing := b.lanes()[1].Bars[0].Right - b.lanes()[1].Bars[0].Left
-		Eventually(func() float64 { l := b.lanes()[1].Bars[0]; return l.Right - l.Left }, patience).ShouldNot(Equal(growing))
-		d.work(1, 6*time.Second)
+		width := func() float64 { l := b.lanes()[1].Bars[0]; return l.Right - l.Left }
+		growing := width()
+		Eventually(width, patience).ShouldNot(Equal(growing))
+		workDone := d.work(1)
+		d.becomeReady(2)
 
 		By("both signals, and the drain")
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(
@@ -120,6 +122,7 @@ var _ = Describe("The status page in a browser", func() {
 		Expect(b.text("getComputedStyle(document.body).backgroundColor")).To(Equal("rgb(244, 246, 248)"))
 
 		By("released: focus, scrolling and what is open have stayed")
+		workDone()
 		Eventually(func() []string { return in(b.lanes()) }, patience, "20ms").Should(HaveExactElements(
 			MatchRegexp(`^serving draining released( released told)? 1:\w+ 2:\w+ 3:stopSignal 4:released 5:marker( 6:told)?$`), Equal("starting serving")))
 		lanes := b.lanes()
@@ -135,6 +138,7 @@ var _ = Describe("The status page in a browser", func() {
 		Expect(b.text("document.activeElement.id")).To(Equal("conditions"))
 		Expect(b.text(`document.querySelector("details").open`)).To(Equal("true"))
 		b.picture("6 released")
+		d.stopOlder()
 		Eventually(func() string { return b.text(`document.getElementById("live").className`) }, patience).Should(Equal("off"))
 		b.picture("7 gone")
 		b.clean(older)
@@ -146,7 +150,7 @@ var _ = Describe("The status page in a browser", func() {
 		}, patience).Should(BeTrue())
 		b.open(younger)
 		Eventually(func() string { return b.text(`document.querySelector("section h2").textContent`) }, patience).Should(Equal("Last hand-over"))
-		Expect(in(b.lanes())).To(HaveExactElements("starting serving", MatchRegexp("^serving draining released( released told)?( 1:told)?$")))
+		Eventually(func() []string { return in(b.lanes()) }).Should(HaveExactElements("starting serving", MatchRegexp("^serving draining released( released told)?( 1:told)?$")))
 		b.picture("8 the younger one")
 		b.clean(older, younger) // the older one's page may have asked once more before it was left
 	})
@@ -158,12 +162,14 @@ var _ = Describe("The status page in a browser", func() {
 		d.release(1, older, 0)
 		Eventually(phaseAt(older), patience, "50ms").Should(Equal("serving"))
 		b.open(older)
-		d.release(2, younger, 9*time.Second)
+		d.release(2, younger, onCommand)
 		Eventually(phaseAt(older), patience, "20ms").Should(Equal("holding"))
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(
 			And(HavePrefix("serving holding told"), ContainSubstring(":told"), ContainSubstring(":holdEnds")), Equal("starting")))
-		still.open(older)
-		Expect(in(still.lanes())).To(Equal(in(b.lanes())))
+		Eventually(func(g Gomega) { // what it shows is of when it was opened
+			still.open(older)
+			g.Expect(in(still.lanes())).To(Equal(in(b.lanes())))
+		}).Should(Succeed())
 		Expect(still.text(`document.getElementById("live").textContent`)).To(ContainSubstring("Without JavaScript"))
 		Expect(still.text(`getComputedStyle(document.querySelector(".span")).position`)).To(Equal("absolute"))
 		Consistently(func() string { return still.text(`document.getElementById("asof").textContent`) }, "2s").Should(
@@ -176,7 +182,8 @@ var _ = Describe("The status page in a browser", func() {
 		b.clean(older)
 
 		By("taking the end of the hold away when it is not needed")
-		d.work(1, 20*time.Second) // so that the drain can be seen
+		d.work(1) // so that the drain can be seen
+		d.becomeReady(2)
 		Eventually(func() []string { return in(b.lanes()) }, patience, "20ms").Should(HaveExactElements(
 			And(HavePrefix("serving holding told draining told"), Not(ContainSubstring("holdEnds"))), HavePrefix("starting serving")))
 	})
@@ -187,7 +194,7 @@ var _ = Describe("The status page in a browser", func() {
 		d := newDevice("14.13.9")
 		d.release(1, older, 0)
 		Eventually(phaseAt(older), patience, "50ms").Should(Equal("serving"))
-		d.release(2, younger, time.Minute)
+		d.release(2, younger, onCommand) // and there is none
 		Eventually(func() int { return len(statusAt(older).Peers) }, patience, "50ms").Should(Equal(1))
 		b.open(older)
 		Eventually(func() string { return b.text(`document.getElementById("live").className`) }, patience).Should(Equal("on"))

@@ -232,8 +232,6 @@ var _ = Describe("The schema of the status", func() {
 		d := openDevice(version, true)
 		d.release(1, "off", 0)
 		older := d.follow(1)
-		d.release(2, "off", 2*time.Second)
-		younger := d.follow(2)
 		phase := func(all []string) string {
 			var st controller.Status
 			if len(all) > 0 {
@@ -241,6 +239,14 @@ var _ = Describe("The schema of the status", func() {
 			}
 			return st.Phase
 		}
+		Eventually(func() string { return phase(older()) }, patience).Should(Equal("serving"))
+		workDone := d.work(1)
+		d.release(2, "off", onCommand)
+		younger := d.follow(2)
+		Eventually(func() string { return phase(younger()) }, patience).Should(Equal("starting"))
+		d.becomeReady(2)
+		Eventually(func() string { return phase(older()) }, patience).Should(Equal("draining"))
+		workDone()
 		Eventually(func() string { return phase(older()) }, patience).Should(Equal("gone"))
 		Eventually(func() string { return phase(younger()) }, patience).Should(Equal("serving"))
 		d.sim.Stop()

@@ -30,7 +30,8 @@ var _ = Describe("handover check beside handover run", func() {
 	It("looks at the instance, and at what it needs, and disturbs nobody", func() {
 		r := newRig()
 		a := r.container("a").serve(0)
-		a.until("serving", 10*time.Second)
+		a.until("serving", patience)
+		a.event("Release", "") // the last thing that happens to it
 		before := a.status()
 		_, report := found(a)
 		Expect(report).To(of("process.instance", check.OK, "it is serving"))
@@ -52,9 +53,9 @@ var _ = Describe("handover check beside handover run", func() {
 	It("hears of the other instance, and tells a refused key", func() {
 		r := newRig()
 		a := r.container("a").serve(0)
-		a.until("serving", 10*time.Second)
+		a.until("serving", patience)
 		r.container("b").serve(time.Hour)
-		Eventually(func() int { return len(a.status().Peers) }, 10*time.Second, 10*time.Millisecond).Should(Equal(1))
+		Eventually(func() int { return len(a.status().Peers) }, patience, 10*time.Millisecond).Should(Equal(1))
 		r.supervisor.answers(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Unauthorized", http.StatusUnauthorized) })
 		status, report := found(a)
 		Expect(status).To(Or(Equal(1), Equal(2)))

@@ -14,11 +14,29 @@ import (
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
-const patience = 20 * time.Second
+const patience = time.Minute
 
-// delay is what the guarantees allow between seeing the later signal and the
-// stop signal.
-const delay = 300 * time.Millisecond
+// soon is a generous bound for what takes milliseconds. Specs with it see to it
+// that what they exclude takes several times as long.
+const soon = 10 * time.Second
+
+// delay is what a loaded machine may take between seeing the later signal and
+// the stop signal; an emulated program on it takes longer. The guarantee is
+// 300 ms: the stories hold the program to it, on virtual time.
+func delay() time.Duration {
+	if emulated() {
+		return 3 * time.Second
+	}
+	return time.Second
+}
+
+// seldom makes an instance ask the Supervisor so seldom that a decision which
+// waits for the next answer, instead of asking at once, takes longer than delay.
+const seldom = "HANDOVER_SUPERVISOR_POLL_INTERVAL=15s"
+
+// longGrace lets a hold last for 56.5 s, so that nothing here ends because it
+// does.
+const longGrace = "HANDOVER_SERVICE_STOP_GRACE_PERIOD=1m"
 
 var _ = Describe("Two signals", func() {
 	It("ends the old instance only when the younger one is announced and reported running", func() {
@@ -68,19 +86,20 @@ var _ = Describe("Two signals", func() {
 		b.until("serving", patience)
 	})
 
-	It("drains within 300 ms of seeing the later signal, and finishes what is in flight", onDevice, func() {
+	It("drains as soon as it sees the later signal, and finishes what is in flight", onDevice, func() {
 		r := newRig()
-		a := r.container("a").serve(0)
+		a := r.container("a").serve(0, seldom)
 		a.until("serving", patience)
-		inFlight := make(chan error, 1)
-		b := r.container("b").serve(time.Second)
+		b := r.container("b").serve(time.Hour)
 		Eventually(func() bool { return len(a.status().Peers) == 1 }, patience).Should(BeTrue())
-		go func() { inFlight <- a.answer(3 * time.Second) }()
+		answered, err := a.ask(3 * time.Second)
+		Expect(err).NotTo(HaveOccurred())
+		b.ready()
 		a.until("released", patience)
-		Expect(<-inFlight).To(Succeed())
+		Expect(answered()).To(Succeed())
 		Eventually(r.marker(), patience).Should(BeAnExistingFile())
 		seen := a.event("Peer", "is serving")
-		Expect(a.event("StopSignalSent", "").Sub(seen)).To(BeNumerically("<", delay))
+		Expect(a.event("StopSignalSent", "").Sub(seen)).To(BeNumerically("<", delay()))
 		Expect(a.event("MarkerWritten", "")).To(BeTemporally(">=", a.event("WorkloadEnded", "")))
 		Expect(b.answer(0)).To(Succeed())
 	})
@@ -99,14 +118,16 @@ var _ = Describe("Two signals", func() {
 var _ = Describe("SIGTERM first", func() {
 	It("keeps serving until the younger instance is ready, then drains and ends with 0, without a marker", onDevice, func() {
 		r := newRig()
-		a := r.container("a").serve(0)
+		a := r.container("a").serve(0, seldom, longGrace)
 		a.until("serving", patience)
-		b := r.container("b").serve(2 * time.Second)
+		b := r.container("b").serve(time.Hour)
 		a.term()
 		a.until("holding", patience)
 		Expect(a.answer(0)).To(Succeed())
 		ready, _ := a.get("/readyz")
 		Expect(ready).To(Equal(http.StatusOK))
+		b.until("starting", patience)
+		b.ready()
 		var last controller.Status
 		Eventually(func() bool {
 			if st := a.status(); st.Phase != "" {
@@ -124,21 +145,21 @@ var _ = Describe("SIGTERM first", func() {
 		b.until("serving", patience)
 		Expect(b.answer(0)).To(Succeed())
 		Expect(r.marker()).NotTo(BeAnExistingFile())
-		Expect(logged(a, "reason=SuccessorServes").Sub(logged(a, "another instance is serving"))).To(BeNumerically("<", delay))
+		Expect(logged(a, "reason=SuccessorServes").Sub(logged(a, "another instance is serving"))).To(BeNumerically("<", delay()))
 		Expect(last.Instance.Told).To(BeTrue())
 	})
 
 	It("drains in time, loudly, when the younger instance is never ready", func() {
 		r := newRig()
-		a := r.container("a").serve(0, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=4s", "HANDOVER_POLICY_DRAIN_RESERVE=1s")
+		a := r.container("a").serve(0, "HANDOVER_SERVICE_STOP_GRACE_PERIOD=10s", "HANDOVER_POLICY_DRAIN_RESERVE=5s")
 		a.until("serving", patience)
 		r.container("b").serve(time.Hour)
 		told := time.Now()
 		a.term()
 		Expect(a.exit(patience)).To(BeZero(), "the workload's own status")
-		Expect(a.err.String()).To(MatchRegexp(`level=WARN .*the successor was not ready in time.*reason=HoldEnded`))
-		Expect(a.ended.Sub(told)).To(BeNumerically("<", 4*time.Second), "SIGKILL would have come")
-		Expect(a.ended.Sub(told)).To(BeNumerically(">", 2*time.Second), "it held")
+		Expect(a.err.String()).To(MatchRegexp(`level=WARN .*no successor was ready in time.*reason=HoldEnded`))
+		Expect(a.ended.Sub(told)).To(BeNumerically("<", 10*time.Second), "SIGKILL would have come")
+		Expect(a.ended.Sub(told)).To(BeNumerically(">", 4*time.Second), "it held")
 	})
 
 	It("kills a workload that ignores its stop signal before the grace period is over", func() {
@@ -152,13 +173,19 @@ var _ = Describe("SIGTERM first", func() {
 		told := time.Now()
 		a.term()
 		Expect(a.exit(patience)).To(Equal(137))
-		// What the kernel takes to end it is the machine's affair.
-		Expect(logged(a, "workload killed").Sub(told)).To(BeNumerically("<", 3*time.Second))
+		// The plan leaves half a second of the grace period. How long it has served
+		// tells what has passed between the two.
+		passed := within(a, "reason=NoSuccessor", "served") - within(a, "reason=Told", "served")
+		left := within(a, "reason=Told", "killedIn") - (passed + within(a, "reason=NoSuccessor", "killedIn"))
+		Expect(left).To(BeNumerically("~", 500*time.Millisecond, 5*time.Millisecond))
+		// What the machine takes beyond the plan, and the kernel to end the workload, is
+		// their affair; policy.drain_timeout is 30 s.
+		Expect(logged(a, "workload killed").Sub(told)).To(And(BeNumerically(">=", 2490*time.Millisecond), BeNumerically("<", soon)))
 	})
 
 	It("holds through a rotated key", func() {
 		r := newRig()
-		a := r.container("a").serve(0, "HANDOVER_POLICY_DISCOVERY=200ms")
+		a := r.container("a").serve(0, longGrace, "HANDOVER_POLICY_DISCOVERY=200ms", "HANDOVER_POLICY_UNKNOWN_AFTER=2s")
 		a.until("serving", patience)
 		Eventually(func() *bool { return a.status().Supervisor.Reachable }, patience).Should(HaveValue(BeTrue()))
 		r.supervisor.answers(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Unauthorized", http.StatusUnauthorized) })
@@ -175,44 +202,48 @@ var _ = Describe("SIGTERM first", func() {
 var _ = Describe("SIGTERM without a successor", func() {
 	It("is a plain stop as soon as the Supervisor has answered, with the workload's own status", func() {
 		r := newRig()
-		a := r.container("a").run([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")
+		a := r.container("a").run([]string{"HANDOVER_READINESS_AFTER=0s", longGrace, "HANDOVER_POLICY_DISCOVERY=50s"},
+			"sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
 		a.until("serving", patience)
+		Eventually(a.out.String, patience).Should(ContainSubstring("up"))
 		a.term()
 		Expect(a.exit(patience)).To(Equal(7))
-		Expect(logged(a, "stop signal").Sub(logged(a, "reason=NoSuccessor"))).To(BeNumerically("<", 200*time.Millisecond))
-		Expect(logged(a, "reason=NoSuccessor").Sub(logged(a, "reason=Told"))).To(BeNumerically("<", time.Second))
+		Expect(within(a, "reason=NoSuccessor", "signalIn")).To(BeNumerically("<=", 0), "at once")
+		Expect(logged(a, "stop signal").Sub(logged(a, "reason=NoSuccessor"))).To(BeNumerically("<", soon))
+		Expect(logged(a, "reason=NoSuccessor").Sub(logged(a, "reason=Told"))).To(BeNumerically("<", soon))
 	})
 
 	It("takes policy.discovery while nobody answers", func() {
 		r := newRig()
-		a := r.container("a").serve(0, "HANDOVER_POLICY_DISCOVERY=1s")
+		a := r.container("a").serve(0, longGrace, "HANDOVER_POLICY_DISCOVERY=1s")
 		a.until("serving", patience)
 		r.supervisor.server.CloseClientConnections()
 		r.supervisor.server.Listener.Close()
+		told := time.Now()
 		a.term()
 		Expect(a.exit(patience)).To(BeZero())
-		held := logged(a, "reason=NoSuccessor").Sub(logged(a, "reason=Told"))
-		Expect(held).To(BeNumerically("~", time.Second, 300*time.Millisecond))
+		Expect(logged(a, "reason=NoSuccessor").Sub(told)).To(And(BeNumerically(">=", 990*time.Millisecond), BeNumerically("<", soon)))
 	})
 
 	It("does not hold when the whole device stops", func() {
 		r := newRig()
-		a := r.container("a").serve(0)
+		a := r.container("a").serve(0, longGrace)
 		a.until("serving", patience)
-		b := r.container("b").serve(time.Hour)
+		b := r.container("b").serve(time.Hour, longGrace)
 		Eventually(func() bool { return len(a.status().Peers) == 1 && len(b.status().Peers) == 1 }, patience).Should(BeTrue())
 		Eventually(func() error { return b.answer(0) }, patience).Should(Succeed(), "it handles signals from then on")
-		began := time.Now()
 		a.term()
 		b.term()
-		Expect(a.exit(patience)).To(BeZero())
-		Expect(b.exit(patience)).To(BeZero())
-		Expect(time.Since(began)).To(BeNumerically("<", 3*time.Second))
+		for _, i := range []*instance{a, b} {
+			Expect(i.exit(patience)).To(BeZero())
+			Expect(logged(i, "stop signal").Sub(logged(i, "reason=Told"))).To(BeNumerically("<", soon), "the hold may last 56.5 s")
+			Expect(i.err.String()).NotTo(ContainSubstring("reason=HoldEnded"))
+		}
 	})
 
 	It("treats SIGINT alike, and a second signal ends a hold at once", func() {
 		r := newRig()
-		a := r.container("a").serve(0)
+		a := r.container("a").serve(0, longGrace)
 		a.until("serving", patience)
 		r.container("b").serve(time.Hour)
 		a.signal(syscall.SIGINT)
@@ -231,10 +262,14 @@ var _ = Describe("A container that is restarted", func() {
 		b := r.container("b").serve(0)
 		a.until("released", patience)
 		a.kill()
-		again := r.container("a")
-		again.address = a.address
-		again.start([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", "echo started; exec sleep 1000")
-		again.until("released", patience)
+		again := restarted(r)
+		// It listens for 150 ms, and for 400 ms more if the Supervisor has not
+		// answered. A machine that has no time for that meanwhile gets another try.
+		for try := 1; again.status().Reason != controller.ReasonSteppedAside && try < 5; try++ {
+			Expect(logged(again, "workload started").Sub(logged(again, "reason=Started"))).To(BeNumerically(">", 100*time.Millisecond), "it listened")
+			again.kill()
+			again = restarted(r)
+		}
 		Expect(again.status().Reason).To(Equal(controller.ReasonSteppedAside))
 		Expect(again.status().Instance.Restarted).To(BeTrue())
 		Expect(again.out.String()).To(BeEmpty())
@@ -255,17 +290,45 @@ var _ = Describe("A container that is restarted", func() {
 	})
 })
 
-// logged returns the time of the first log line that has the text.
-func logged(i *instance, text string) time.Time {
+// restarted starts container a again, around another workload, and waits until
+// it has stepped down.
+func restarted(r *rig) *instance {
+	GinkgoHelper()
+	a := r.container("a")
+	a.start([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", "echo started; exec sleep 1000")
+	a.until("released", patience)
+	return a
+}
+
+// line returns the first log line that has the text.
+func line(i *instance, text string) string {
 	GinkgoHelper()
 	for line := range strings.Lines(i.err.String()) {
 		if strings.Contains(line, text) {
-			stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
-			t, err := time.Parse(time.RFC3339Nano, stamp)
-			Expect(err).NotTo(HaveOccurred(), line)
-			return t
+			return line
 		}
 	}
 	Fail("no log line has " + text + ":\n" + i.err.String())
-	return time.Time{}
+	return ""
+}
+
+// logged returns the time of the first log line that has the text, in whole
+// milliseconds.
+func logged(i *instance, text string) time.Time {
+	GinkgoHelper()
+	stamp, _, _ := strings.Cut(strings.TrimPrefix(line(i, text), "time="), " ")
+	t, err := time.Parse(time.RFC3339Nano, stamp)
+	Expect(err).NotTo(HaveOccurred(), stamp)
+	return t
+}
+
+// within returns the time of that name in the first log line that has the text.
+func within(i *instance, text, name string) time.Duration {
+	GinkgoHelper()
+	_, rest, found := strings.Cut(line(i, text), " "+name+"=")
+	Expect(found).To(BeTrue(), "%s in %s", name, line(i, text))
+	value, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	d, err := time.ParseDuration(value)
+	Expect(err).NotTo(HaveOccurred())
+	return d
 }

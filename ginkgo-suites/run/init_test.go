@@ -34,7 +34,7 @@ var _ = Describe("As process 1 of a PID namespace", func() {
 			n=0; while [ $n -lt 100 ]; do (exit $n); [ $? = $n ] || exit 1; n=$((n+1)); done
 			n=0
 			while grep -q '^State:.Z' /proc/[0-9]*/status 2>/dev/null; do
-				n=$((n+1)); [ $n -lt 200 ] || { echo "zombies are left"; exit 2; }; sleep 0.05
+				n=$((n+1)); [ $n -lt 1000 ] || { echo "zombies are left"; exit 2; }; sleep 0.05
 			done
 			exit 42`)
 		Expect(i.exit(patience)).To(Equal(42), i.out.String())

@@ -70,6 +70,14 @@ func (i *instance) socket() string { return filepath.Join(i.rig.dir, i.letter+".
 
 func (i *instance) endedFile() string { return filepath.Join(i.rig.dir, i.letter+".ended") }
 
+func (i *instance) readyFile() string { return filepath.Join(i.rig.dir, i.letter+".ready") }
+
+// ready makes the service of this suite ready before its time.
+func (i *instance) ready() {
+	GinkgoHelper()
+	Expect(os.WriteFile(i.readyFile(), nil, 0o600)).To(Succeed())
+}
+
 // environ is what a container gets, and what replaces what a container has.
 func (i *instance) environ(extra ...string) []string {
 	return append([]string{
@@ -97,6 +105,7 @@ func (i *instance) serve(readyAfter time.Duration, extra ...string) *instance {
 		"SERVICE_NAME=" + i.letter,
 		"SERVICE_ADDRESS=" + i.address,
 		"SERVICE_READY_AFTER=" + readyAfter.String(),
+		"SERVICE_READY_FILE=" + i.readyFile(),
 		"SERVICE_ENDED_FILE=" + i.endedFile(),
 		"HANDOVER_READINESS_HTTP=http://" + i.address + "/ready",
 		"HANDOVER_READINESS_PERIOD=50ms",
@@ -172,18 +181,36 @@ func (i *instance) client() *http.Client {
 	}}
 }
 
-// get asks the status API on the socket.
+// get asks the status API on the socket. One that runs answers sooner or later:
+// that it does not at once tells nothing, so it is asked again.
 func (i *instance) get(path string) (int, string) {
-	answer, err := i.client().Get("http://handover" + path)
-	if err != nil {
-		return 0, err.Error()
+	for asked := time.Now(); ; {
+		code, text, err := i.tryToGet(path)
+		if err == nil {
+			return code, text
+		}
+		select {
+		case <-i.done:
+			return 0, err.Error()
+		case <-time.After(10 * time.Millisecond):
+			if time.Since(asked) > patience {
+				return 0, err.Error()
+			}
+		}
 	}
-	defer func() { _ = answer.Body.Close() }()
-	text, _ := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(text)
 }
 
-// status asks for the status; the zero Status while nobody answers.
+func (i *instance) tryToGet(path string) (int, string, error) {
+	answer, err := i.client().Get("http://handover" + path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text), err
+}
+
+// status asks for the status; the zero Status if it has ended.
 func (i *instance) status() controller.Status {
 	var st controller.Status
 	if code, text := i.get("/status"); code == http.StatusOK {
@@ -230,17 +257,29 @@ func (i *instance) handover(args ...string) (int, string) {
 
 // answer asks the service itself.
 func (i *instance) answer(takes time.Duration) error {
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + i.address + "/?takes=" + takes.String())
+	answered, err := i.ask(takes)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && strings.TrimSpace(string(text)) != i.letter {
-		err = fmt.Errorf("answered %q", text)
+	return answered()
+}
+
+// ask asks the service for what takes so long. When it returns, the service has
+// begun with it; what it returns waits for the answer.
+func (i *instance) ask(takes time.Duration) (answered func() error, err error) {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + i.address + "/?takes=" + takes.String())
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return func() error {
+		defer func() { _ = answer.Body.Close() }()
+		text, err := io.ReadAll(answer.Body)
+		if err == nil && strings.TrimSpace(string(text)) != i.letter {
+			err = fmt.Errorf("answered %q", text)
+		}
+		return err
+	}, nil
 }
 
 func freeAddress() string {

@@ -100,12 +100,12 @@ var _ = Describe("handover defer", func() {
 	It("can be used by the workload itself, and delays a plain stop", func() {
 		r := newRig()
 		a := r.container("a")
-		a.run([]string{"HANDOVER_READINESS_AFTER=0s"}, "sh", "-c", binary+" defer 1m && exec sleep 1000")
+		a.run([]string{"HANDOVER_READINESS_AFTER=0s", longGrace}, "sh", "-c", binary+" defer 1m && exec sleep 1000")
 		a.until("serving", patience)
 		Eventually(func() *time.Time { return a.status().Instance.DeferredUntil }, patience, "10ms").ShouldNot(BeNil())
 		a.term()
 		Consistently(a.done, "1s").ShouldNot(BeClosed())
-		Expect(a.phase()).To(Equal("holding"))
+		a.until("holding", patience)
 		a.term()
 		Expect(a.exit(patience)).To(Equal(128 + 15))
 	})
@@ -117,7 +117,7 @@ var _ = Describe("A marker that cannot be written", func() {
 		missing := "BALENA_SERVICE_HANDOVER_COMPLETE_PATH=" + filepath.Join(r.dir, "missing", "handover-complete")
 		a := r.container("a").serve(0, missing)
 		a.until("serving", patience)
-		Expect(a.err.String()).To(MatchRegexp(`level=WARN msg=".*missing.*"`))
+		Eventually(a.err.String, patience).Should(MatchRegexp(`level=WARN msg=".*missing.*"`))
 		r.container("b").serve(0, missing)
 		a.until("released", patience)
 		Eventually(a.err.String, patience).Should(ContainSubstring("reason=MarkerNotWritten"))
@@ -135,7 +135,7 @@ var _ = Describe("A marker that cannot be written", func() {
 		Expect(os.Mkdir(folder, 0o500)).To(Succeed())
 		a := r.container("a").serve(0, "BALENA_SERVICE_HANDOVER_COMPLETE_PATH="+filepath.Join(folder, "handover-complete"))
 		a.until("serving", patience)
-		Expect(a.err.String()).To(MatchRegexp(`level=WARN msg=".*sealed.*"`))
+		Eventually(a.err.String, patience).Should(MatchRegexp(`level=WARN msg=".*sealed.*"`))
 	})
 })
 
@@ -148,7 +148,7 @@ var _ = DescribeTable("A Supervisor that answers nonsense is unknown, not a reas
 	b.until("serving", patience)
 	Eventually(func() string { return condition(a.status(), controller.YoungerAnnounced) }, patience).Should(Equal("True"))
 	Consistently(a.phase, "1s", "50ms").Should(Equal("serving"))
-	Expect(condition(a.status(), controller.YoungerRunning)).To(Equal("Unknown"))
+	Eventually(func() string { return condition(a.status(), controller.YoungerRunning) }, patience).Should(Equal("Unknown"))
 	Expect(a.err.String()).NotTo(ContainSubstring(apiKey))
 	_, status := a.get("/status")
 	_, metrics := a.get("/metrics")
@@ -210,7 +210,7 @@ var _ = Describe("The service", func() {
 			i.signal(s)
 			Eventually(i.out.String, patience).Should(ContainSubstring("got " + name))
 		}
-		Expect(i.phase()).To(Equal("serving"))
+		i.until("serving", patience)
 	})
 
 	It("ends with handover when handover is killed", func() {
@@ -309,6 +309,7 @@ var _ = Describe("The other commands", func() {
 		r.container("b").serve(0)
 		a.until("released", patience)
 		Eventually(lines, patience).Should(Receive(MatchRegexp(`draining +Normal +BothSignals`)))
+		a.event("MarkerWritten", "")
 		code, text := a.handover("status")
 		Expect(code).To(BeZero())
 		for _, part := range []string{"Phase:", "released", "Conditions:", "YoungerAnnounced", "Peers:", "bbbbbbbbbbbb", "multicast", "Supervisor:", "(this one)", "Events:", "MarkerWritten"} {
@@ -393,6 +394,6 @@ var _ = Describe("An idle instance", func() {
 		a.until("serving", patience)
 		Eventually(r.supervisor.count, patience).Should(Equal(3), "the list, the releases and the target")
 		Consistently(r.supervisor.count, 3*time.Second, 100*time.Millisecond).Should(Equal(3))
-		Expect(a.status().Instance.Release).To(BeEquivalentTo(1001))
+		Eventually(func() uint64 { return a.status().Instance.Release }, patience).Should(BeEquivalentTo(1001))
 	})
 })

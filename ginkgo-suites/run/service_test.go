@@ -24,8 +24,9 @@ func play(role string) int {
 	return 2
 }
 
-// serve is an HTTP service that is ready some time after its start, finishes
-// what is in flight on SIGTERM, and says when that was done.
+// serve is an HTTP service that is ready some time after its start, or when a
+// file says so. It finishes what is in flight on SIGTERM, and says when that was
+// done.
 func serve() int {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
@@ -42,12 +43,15 @@ func serve() int {
 		case <-ready:
 			ready = closed()
 		default:
-			w.WriteHeader(http.StatusServiceUnavailable)
+			if _, err := os.Stat(os.Getenv("SERVICE_READY_FILE")); err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
 		}
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		if d, err := time.ParseDuration(r.URL.Query().Get("takes")); err == nil {
-			time.Sleep(d) // the request's work
+			_ = http.NewResponseController(w).Flush() // it is in flight from now on
+			time.Sleep(d)                             // the request's work
 		}
 		fmt.Fprintln(w, os.Getenv("SERVICE_NAME"))
 	})

@@ -186,6 +186,7 @@ var _ = Describe("The status page in a browser", func() {
 		d.becomeReady(2)
 		Eventually(func() []string { return in(b.lanes()) }, patience, "20ms").Should(HaveExactElements(
 			And(HavePrefix("serving holding told draining told"), Not(ContainSubstring("holdEnds"))), HavePrefix("starting serving")))
+		b.picture("11 held, draining")
 	})
 
 	It("can be used with the keyboard and by a screen reader", func() {

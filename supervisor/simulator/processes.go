@@ -162,13 +162,24 @@ func (r *realProcess) wait() {
 	close(r.done)
 }
 
-// sweep kills what still runs of a container. Its id and folder are in no other
-// process's environment; the id alone may be: in another simulation with the
-// same seed.
+// sweepAtMost bounds how long a container's end waits for what SIGKILL does not
+// end at once, and for a process to become another program.
+const sweepAtMost = time.Second
+
+// sweep kills what still runs of a container, until nothing does.
 func sweep(id, dir string) {
+	for until := time.Now().Add(sweepAtMost); killAll(id, dir) && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// killAll kills what runs of a container, and tells whether there was any. Its
+// id and folder are in no other process's environment; the id alone may be: in
+// another simulation with the same seed.
+func killAll(id, dir string) (found bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return
+		return false
 	}
 	cookie, place := []byte(containerVariable+id), []byte("="+filepath.Clean(dir)+"/")
 	for _, e := range entries {
@@ -176,13 +187,53 @@ func sweep(id, dir string) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if err != nil || !bytes.Contains(env, cookie) || !bytes.Contains(env, place) {
+		env := environOf(pid)
+		if !bytes.Contains(env, cookie) || !bytes.Contains(env, place) {
 			continue
 		}
-		if stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat")); err == nil && strings.Contains(string(stat), ") Z ") {
+		if stat := statOf(pid); len(stat) == 0 || stat[0] == "Z" {
 			continue
 		}
+		found = true
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
+	return found
+}
+
+// environOf is a process's environment; empty if it has none, has ended, or is
+// not ours to look at. While a process becomes another program it has none for
+// a moment.
+func environOf(pid int) []byte {
+	for until := time.Now().Add(sweepAtMost); ; time.Sleep(100 * time.Microsecond) {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil || len(env) > 0 || !becomesAnother(pid) || time.Now().After(until) {
+			return env
+		}
+	}
+}
+
+// becomesAnother tells whether a process in whose environment nothing was found
+// is, or was just then, in the middle of execve(2).
+func becomesAnother(pid int) bool {
+	// Counted from the state on, which is field 3 in proc_pid_stat(5).
+	const state, flags, envStart, envEnd = 0, 6, 47, 48
+	const kernelThread = 0x00200000 // PF_KTHREAD
+	stat := statOf(pid)
+	if len(stat) <= envEnd || stat[state] == "Z" || stat[state] == "X" {
+		return false
+	}
+	if f, err := strconv.ParseUint(stat[flags], 10, 64); err != nil || f&kernelThread != 0 {
+		return false
+	}
+	return stat[envStart] == "0" || stat[envStart] != stat[envEnd]
+}
+
+// statOf is what the kernel tells of a process, from its state on.
+func statOf(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	// The name before it may hold anything, also parentheses.
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }

@@ -142,6 +142,31 @@ var _ = Describe("Containers as real processes", func() {
 		Expect(stays.Code()).To(Equal(128 + 15))
 	})
 
+	It("take with them also what just becomes another program", func() {
+		// Each process is, most of the time, in the middle of execve(2).
+		again := filepath.Join(GinkgoT().TempDir(), "again")
+		Expect(os.WriteFile(again, []byte("#!/bin/sh\nexec \"$0\"\n"), 0o755)).To(Succeed())
+		command := []string{"sleep", "60"}
+		p := &simulator.Processes{Dir: GinkgoT().TempDir(), Command: func(simulator.Container) []string { return command }}
+		var left []simulator.Process
+		DeferCleanup(func() {
+			for _, l := range left {
+				l.Signal(syscall.SIGKILL)
+			}
+		})
+		for i := range 50 {
+			c := simulator.Container{ID: fmt.Sprintf("%064x", i)}
+			command = []string{"sleep", "60"}
+			ends := must(p.Start(c))
+			command = []string{again}
+			left = append(left, must(p.Start(c)))
+			ends.Signal(syscall.SIGKILL)
+			Eventually(ends.Done(), patience).Should(BeClosed())
+			Eventually(left[i].Done(), patience).Should(BeClosed())
+			Expect(left[i].Code()).To(Equal(128 + 9))
+		}
+	})
+
 	It("end with a signal's status", func(ctx SpecContext) {
 		play(`kill -TERM $$; sleep 60`)
 		code := make(chan int, 1)

@@ -145,6 +145,26 @@ var _ = Describe("Draining", func() {
 		Expect(alive(other)).To(BeTrue())
 	})
 
+	It("says when others than the main process lost what they did, and only then", func() {
+		const lost = "outlived its first one"
+		for role, says := range map[string]bool{"family": true, "trap": false} {
+			log := newOutput()
+			w, out := started(workload.Options{Argv: self(role, "15"), Logger: logger(log)})
+			if says {
+				Eventually(out.lines).Should(HaveLen(6))
+				DeferCleanup(killPrinted(out))
+			}
+			w.Drain(soon())
+			Eventually(ended(w)).Should(BeTrue())
+			Eventually(log.text).Should(ContainSubstring("workload ended"))
+			if says {
+				Expect(log.text()).To(MatchRegexp("level=WARN .*" + lost + ".* count=1"))
+			} else {
+				Expect(log.text()).NotTo(ContainSubstring(lost))
+			}
+		}
+	})
+
 	It("reports the end at once when the workload ends by itself, and kills nothing", func() {
 		w, out := started(workload.Options{Argv: self("family")})
 		Eventually(out.lines).Should(HaveLen(6))

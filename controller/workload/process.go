@@ -49,13 +49,14 @@ type process struct {
 	stopped func(pid int, s syscall.Signal)
 	done    chan struct{} // closed when it has been reaped
 
-	// status and swept may be read once done is closed; else all are guarded
-	// by the reaper's lock.
+	// status, swept and outlived may be read once done is closed; else all are
+	// guarded by the reaper's lock.
 	status     syscall.WaitStatus
 	wasStopped bool
 	wakeOnce   bool // it was told to end: continue it if it is stopped
 	sweep      bool // kill the rest of the group when the process ends
 	swept      bool // that was done
+	outlived   int  // how many lived then
 }
 
 var errProcessEnded = errors.New("process has ended")
@@ -78,6 +79,11 @@ func (p *process) check() {
 		return
 	}
 	if p.sweep {
+		for _, other := range processes() {
+			if other.group == p.pid && other.pid != p.pid && !other.dead() {
+				p.outlived++
+			}
+		}
 		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 		p.swept = true
 	}

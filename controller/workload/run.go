@@ -242,6 +242,9 @@ func (r *run) finish(preStop *process) {
 			r.w.log.Warn("processes of the workload do not die", "count", n)
 		}
 	}
+	if n := r.main.outlived; n > 0 && !r.w.State().Killed {
+		r.w.log.Warn("processes of the workload outlived its first one, which alone gets the stop signal, and were killed: what they had begun is lost; run the service without a shell or npm in front of it, or let that wait for it", "count", n)
+	}
 	code, signal := exitCode(r.main.status)
 	now := time.Now()
 	r.w.update(r, func(s *State) {

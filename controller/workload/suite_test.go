@@ -1,6 +1,7 @@
 package workload_test
 
 import (
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -81,11 +82,17 @@ func create(o workload.Options) *workload.Workload {
 		o.Stdout = newOutput().File
 	}
 	o.Stderr = o.Stdout
-	o.Logger = slog.New(slog.NewTextHandler(GinkgoWriter, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if o.Logger == nil {
+		o.Logger = logger(GinkgoWriter)
+	}
 	w, err := workload.New(o)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(w.Close)
 	return w
+}
+
+func logger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func start(o workload.Options) *workload.Workload {

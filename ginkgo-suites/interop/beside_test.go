@@ -21,7 +21,7 @@ import (
 )
 
 // BenchmarkBeside measures the program beside handover-lib, around and in the
-// same service of Node.js, and prints a table. It takes some eight minutes:
+// same service of Node.js, and prints a table. It takes some five minutes:
 //
 //	go test -run '^$' -bench Beside -timeout 30m ./ginkgo-suites/interop
 //

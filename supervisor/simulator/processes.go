@@ -182,12 +182,13 @@ func killAll(id, dir string) (found bool) {
 		return false
 	}
 	cookie, place := []byte(containerVariable+id), []byte("="+filepath.Clean(dir)+"/")
+	buffer := make([]byte, environAtMost)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		env := environOf(pid)
+		env := environOf(pid, buffer)
 		if !bytes.Contains(env, cookie) || !bytes.Contains(env, place) {
 			continue
 		}
@@ -200,32 +201,43 @@ func killAll(id, dir string) (found bool) {
 	return found
 }
 
+// environAtMost is how much of an environment is looked at.
+const environAtMost = 128 << 10
+
 // environOf is a process's environment; empty if it has none, has ended, or is
 // not ours to look at. While a process becomes another program it has none for
-// a moment.
-func environOf(pid int) []byte {
-	for until := time.Now().Add(sweepAtMost); ; time.Sleep(100 * time.Microsecond) {
-		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err != nil || len(env) > 0 || !becomesAnother(pid) || time.Now().After(until) {
-			return env
-		}
-	}
-}
-
-// becomesAnother tells whether a process in whose environment nothing was found
-// is, or was just then, in the middle of execve(2).
-func becomesAnother(pid int) bool {
+// a moment. It is read at once: of one that becomes another program between two
+// reads the second finds nothing.
+func environOf(pid int, buffer []byte) []byte {
 	// Counted from the state on, which is field 3 in proc_pid_stat(5).
 	const state, flags, envStart, envEnd = 0, 6, 47, 48
 	const kernelThread = 0x00200000 // PF_KTHREAD
-	stat := statOf(pid)
-	if len(stat) <= envEnd || stat[state] == "Z" || stat[state] == "X" {
-		return false
+	until := time.Now().Add(sweepAtMost)
+	for none := 0; none < 10 && time.Now().Before(until); time.Sleep(100 * time.Microsecond) {
+		f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			return nil
+		}
+		n, _ := f.Read(buffer) // nothing, if it fails
+		_ = f.Close()
+		if n > 0 {
+			return buffer[:n]
+		}
+		stat := statOf(pid)
+		if len(stat) <= envEnd || stat[state] == "Z" || stat[state] == "X" {
+			return nil
+		}
+		if f, err := strconv.ParseUint(stat[flags], 10, 64); err != nil || f&kernelThread != 0 {
+			return nil
+		}
+		// It has none if it stays so: in execve(2), too, there is such a moment.
+		if stat[envStart] != "0" && stat[envStart] == stat[envEnd] {
+			none++
+		} else {
+			none = 0
+		}
 	}
-	if f, err := strconv.ParseUint(stat[flags], 10, 64); err != nil || f&kernelThread != 0 {
-		return false
-	}
-	return stat[envStart] == "0" || stat[envStart] != stat[envEnd]
+	return nil
 }
 
 // statOf is what the kernel tells of a process, from its state on.

@@ -214,7 +214,7 @@ var _ = Describe("Multicast whose filter the kernel does not take", func() {
 	DescribeTable("goes on without, and says so once", func(errno syscall.Errno) {
 		var log bytes.Buffer
 		cfg := MulticastConfig{
-			Port: 20000 + rand.IntN(20000), Mode: ModeHost, Interface: "lo",
+			Port: 20000 + rand.IntN(12000), Mode: ModeHost, Interface: "lo",
 			Filter: &Filter{Domain: filterDomain}, Logger: slog.New(slog.NewTextHandler(&log, nil)), system: realSystem(),
 		}
 		cfg.system.attach = func(Filter, int) error { return errno }
@@ -237,7 +237,7 @@ var _ = Describe("Multicast whose filter the kernel does not take", func() {
 	)
 
 	It("keeps its count of drops when it is closed", func() {
-		m, err := OpenMulticast(MulticastConfig{Port: 20000 + rand.IntN(20000), Mode: ModeHost, Interface: "lo", Filter: &Filter{}})
+		m, err := OpenMulticast(MulticastConfig{Port: 20000 + rand.IntN(12000), Mode: ModeHost, Interface: "lo", Filter: &Filter{}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(m.Send(nineBytes(1), false)).To(Succeed())
 		Eventually(func() uint64 { return m.Kernel().Drops }).Should(BeEquivalentTo(1))
@@ -247,7 +247,7 @@ var _ = Describe("Multicast whose filter the kernel does not take", func() {
 })
 
 var _ = DescribeTable("A node does not start with a filter that hides its peers", func(f Filter, spoil func(*Config), message string) {
-	m, err := OpenMulticast(MulticastConfig{Port: 20000 + rand.IntN(20000), Mode: ModeHost, Interface: "lo", Filter: &f})
+	m, err := OpenMulticast(MulticastConfig{Port: 20000 + rand.IntN(12000), Mode: ModeHost, Interface: "lo", Filter: &f})
 	Expect(err).NotTo(HaveOccurred())
 	cfg := Config{Self: Identity{Instance: NewInstanceID()}, Domain: filterDomain, Ways: []Way{m}}
 	spoil(&cfg)

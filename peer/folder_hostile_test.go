@@ -122,7 +122,7 @@ var _ = Describe("A hostile folder", func() {
 		}
 		Eventually(a.said).Should(HaveLen(64))
 		Consistently(a.said, "200ms").Should(HaveLen(64))
-		Expect(strings.Count(a.log.String(), "too many instances")).To(Equal(1))
+		Eventually(func() int { return strings.Count(a.log.String(), "too many instances") }).Should(Equal(1))
 	})
 })
 

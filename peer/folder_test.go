@@ -356,7 +356,7 @@ var _ = Describe("A folder that cannot be used", func() {
 		var last []byte
 		Eventually(func() error { last = a.word(peer.PhaseStarting); return a.Send(last, true) }).Should(MatchError(peer.ErrSkipped))
 		Eventually(b.fresh).WithArguments(a.id).Should(BeTrue())
-		Expect(a.log.String()).To(ContainSubstring("can be written to the shared folder again"))
+		Eventually(a.log.String).Should(ContainSubstring("can be written to the shared folder again"))
 	})
 
 	It("holds nobody up when the file system is stuck", func() {

@@ -143,7 +143,7 @@ func TestFollowWithoutNetlink(t *testing.T) {
 			"lo": {netip.MustParseAddr("127.0.0.1")}, "odd": {netip.MustParseAddr("10.0.0.1")},
 		}}
 		m, err := OpenMulticast(MulticastConfig{
-			Port: 20000 + rand.IntN(20000), Mode: ModeBridge, system: f.system(),
+			Port: 20000 + rand.IntN(12000), Mode: ModeBridge, system: f.system(),
 			Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		})
 		g.Expect(err).NotTo(HaveOccurred())

@@ -24,9 +24,10 @@ import (
 )
 
 // onLoopback returns a configuration for host mode on lo, with a group and
-// ports that no other test on this machine is likely to use.
+// ports that no other test on this machine is likely to use, nor the kernel gives
+// out.
 func onLoopback() peer.MulticastConfig {
-	port := 20000 + 2*rand.IntN(20000)
+	port := 20000 + 2*rand.IntN(6000)
 	return peer.MulticastConfig{
 		Group: netip.AddrFrom4([4]byte{239, 192, byte(rand.IntN(256)), byte(rand.IntN(256))}),
 		Port:  port, StatusPort: port + 1, Mode: peer.ModeHost, Interface: "lo",

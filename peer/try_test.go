@@ -19,7 +19,7 @@ var _ = Describe("A try of the network", func() {
 	onLo := func() MulticastConfig {
 		return MulticastConfig{
 			Group: netip.AddrFrom4([4]byte{239, 192, byte(rand.IntN(256)), byte(rand.IntN(256))}),
-			Port:  20000 + rand.IntN(20000), Mode: ModeHost, Interface: "lo",
+			Port:  20000 + rand.IntN(12000), Mode: ModeHost, Interface: "lo",
 		}
 	}
 

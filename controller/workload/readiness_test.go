@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 var _ = Describe("Readiness", func() {
@@ -105,7 +106,7 @@ var _ = Describe("Readiness", func() {
 		})
 
 		It("says why nobody answers, without the URL", func() {
-			r := quick(workload.Readiness{HTTP: "http://user:password@" + freeAddress() + "/?token=x"})
+			r := quick(workload.Readiness{HTTP: "http://user:password@" + ports.Free() + "/?token=x"})
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
 			Eventually(reason(w)).Should(Equal("connection refused"))
 		})
@@ -134,7 +135,7 @@ var _ = Describe("Readiness", func() {
 
 	Describe("tcp", func() {
 		It("is a connection", func() {
-			address := freeAddress()
+			address := ports.Free()
 			w := start(workload.Options{Argv: self("trap"), Readiness: quick(workload.Readiness{TCP: address})})
 			Eventually(reason(w)).Should(Equal("connection refused"))
 			listener, err := net.Listen("tcp", address)
@@ -166,9 +167,13 @@ var _ = Describe("Readiness", func() {
 			r.Timeout, r.Period = 300*time.Millisecond, time.Hour
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
 			Eventually(reason(w)).Should(Equal("command not finished in time"))
-			b, err := os.ReadFile(file)
-			Expect(err).NotTo(HaveOccurred())
-			for _, pid := range strings.Fields(string(b)) {
+			var pids []string
+			Eventually(func() []string { // it may be killed before it has written them, and is run again
+				b, _ := os.ReadFile(file)
+				pids = strings.Fields(string(b))
+				return pids
+			}).Should(HaveLen(2))
+			for _, pid := range pids {
 				Eventually(alive).WithArguments(number(pid)).Should(BeFalse())
 			}
 		})
@@ -384,12 +389,3 @@ var _ = Describe("Readiness", func() {
 		})
 	})
 })
-
-// freeAddress is one that nobody listens on.
-func freeAddress() string {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer listener.Close()
-	return listener.Addr().String()
-}

@@ -18,6 +18,8 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
 	"github.com/onsi/gomega/gexec"
+
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 // The examples of config/EXAMPLES.md are run as they stand there, but for ports
@@ -88,10 +90,7 @@ var _ = Describe("The example of", func() {
 	}
 
 	It("an HTTP service answers what is in flight", func(ctx SpecContext) {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		Expect(err).NotTo(HaveOccurred())
-		address := l.Addr().String()
-		Expect(l.Close()).To(Succeed())
+		address := ports.Free()
 		_, port, err := net.SplitHostPort(address)
 		Expect(err).NotTo(HaveOccurred())
 		// A connection that is kept alive holds the end up for so long: five seconds

@@ -12,6 +12,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 // resource is what only one workload can have at a time: a lock on a file, a
@@ -35,12 +37,8 @@ func newResource() *resource {
 	Expect(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)).To(Succeed())
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	Expect(err).NotTo(HaveOccurred())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	address := l.Addr().String()
-	Expect(l.Close()).To(Succeed())
 	r.settings = []string{
-		"RESOURCE_DIR=" + r.dir, "RESOURCE_ADDRESS=" + address, "RESOURCE_TERMINAL=/dev/pts/" + strconv.Itoa(number),
+		"RESOURCE_DIR=" + r.dir, "RESOURCE_ADDRESS=" + ports.Free(), "RESOURCE_TERMINAL=/dev/pts/" + strconv.Itoa(number),
 		"HANDOVER_POLICY_EXCLUSIVE=true",
 	}
 	return r

@@ -22,6 +22,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 // rig is a device for one spec: its own app, folder and Supervisor, so that
@@ -102,7 +103,7 @@ func (i *instance) serve(extra ...string) *instance {
 	GinkgoHelper()
 	i.rig.supervisor.list(i.id(), "Running", i.rig.created)
 	i.rig.created = i.rig.created.Add(time.Minute)
-	i.address = freeAddress()
+	i.address = ports.Free()
 	i.cmd = exec.Command(program, "run", "--", os.Args[0])
 	i.cmd.Env = i.environ(append([]string{
 		"HOSTILE_SUITE_ROLE=serve",
@@ -228,14 +229,6 @@ func (i *instance) memory() int {
 	_, err = fmt.Sscan(rest, &n)
 	Expect(err).NotTo(HaveOccurred())
 	return n
-}
-
-func freeAddress() string {
-	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // lockedBuffer is a buffer that can be read while it is written.

@@ -7,11 +7,14 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 var _ = Describe("A status address that both instances share", func() {
 	It("is the older one's until it has released, and then at once the younger one's, without a warning", func() {
-		shared := freeAddress()
+		shared := ports.Free()
 		d := newDevice("14.13.9")
 		d.release(1, shared, 0)
 		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
@@ -57,7 +60,7 @@ var _ = Describe("A status address that both instances share", func() {
 	})
 
 	It("is taken again by an instance that has to serve again", func() {
-		shared := freeAddress()
+		shared := ports.Free()
 		d := newDevice("14.13.9")
 		d.release(1, shared, 0)
 		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
@@ -70,7 +73,7 @@ var _ = Describe("A status address that both instances share", func() {
 	})
 
 	It("is followed by a page that is open: after the release it is the younger one's", func() {
-		shared := freeAddress()
+		shared := ports.Free()
 		b := newBrowser(browserOptions{})
 		d := newDevice("14.13.9")
 		d.release(1, shared, 0)
@@ -79,7 +82,11 @@ var _ = Describe("A status address that both instances share", func() {
 		b.run("window.notReloaded = true", nil)
 		d.release(2, shared, onCommand)
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(HavePrefix("serving"), HavePrefix("starting")))
+		workDone, socket := d.work(1), d.door(2)
 		d.becomeReady(2)
+		Eventually(func() []controller.PeerStatus { return statusAt(socket).Peers }, patience).Should(
+			ConsistOf(HaveField("Phase", "draining")), "what the younger one's page will tell of the older one")
+		workDone()
 		Eventually(func() []string { return in(b.lanes()) }, patience).Should(HaveExactElements(Equal("starting serving"), Equal("serving draining released")))
 		Expect(b.text("window.notReloaded")).To(Equal("true"))
 		Eventually(func() string { return b.text(`document.getElementById("live").className`) }, patience).Should(Equal("on"))

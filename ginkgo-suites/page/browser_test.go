@@ -108,16 +108,22 @@ func found(names ...string) string {
 }
 
 // endThoseOf ends the processes that have this folder in their command line:
-// chromium's, which do not stay in the driver's group.
+// chromium's, which do not stay in the driver's group. It waits until they write
+// no more.
 func endThoseOf(dir string) {
-	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, path := range all {
-		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte(dir)) {
-			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
+	kill := func() (found int) {
+		all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, path := range all {
+			if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte(dir)) {
+				if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+					found++
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
 			}
 		}
+		return found
 	}
+	Eventually(kill, patience).Should(BeZero())
 }
 
 // try sends a command and reads its value.

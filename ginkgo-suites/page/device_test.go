@@ -26,6 +26,7 @@ import (
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
@@ -150,7 +151,7 @@ func (d *device) service(container string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.addresses[container] == "" {
-		d.addresses[container] = freeAddress()
+		d.addresses[container] = ports.Free()
 	}
 	return d.addresses[container]
 }
@@ -253,14 +254,6 @@ func (d *device) door(n int64) string {
 		server.Close()
 	})
 	return server.Listener.Addr().String()
-}
-
-func freeAddress() string {
-	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // client opens a connection for each request, as another visitor would.

@@ -10,6 +10,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 // drawn lists lanes, bars and marks of the newest hand-over, and where they are.
@@ -157,7 +159,7 @@ var _ = Describe("The status page in a browser", func() {
 	})
 
 	It("shows SIGTERM and the end of the hold, also without JavaScript, as the same picture", func() {
-		older, younger := freeAddress(), freeAddress()
+		older, younger := ports.Free(), ports.Free()
 		b, still := newBrowser(browserOptions{}), newBrowser(browserOptions{withoutScripts: true})
 		d := newDevice("19.0.5")
 		d.release(1, older, 0)
@@ -191,7 +193,7 @@ var _ = Describe("The status page in a browser", func() {
 	})
 
 	It("can be used with the keyboard and by a screen reader", func() {
-		older, younger := freeAddress(), freeAddress()
+		older, younger := ports.Free(), ports.Free()
 		b := newBrowser(browserOptions{})
 		d := newDevice("14.13.9")
 		d.release(1, older, 0)
@@ -268,7 +270,7 @@ var _ = Describe("The status page in a browser", func() {
 	})
 
 	It("sends what browsers need to be strict", func() {
-		address := freeAddress()
+		address := ports.Free()
 		d := newDevice("14.13.9")
 		d.release(1, address, 0)
 		Eventually(phaseAt(address), patience, "50ms").Should(Equal("serving"))

@@ -21,6 +21,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 // rig is a device for one spec: its own app, folder and Supervisor, so that
@@ -99,7 +100,7 @@ func (i *instance) environ(extra ...string) []string {
 
 // serve starts the container around the service of this suite.
 func (i *instance) serve(readyAfter time.Duration, extra ...string) *instance {
-	i.address = freeAddress()
+	i.address = ports.Free()
 	return i.run(append([]string{
 		"RUN_SUITE_ROLE=serve",
 		"SERVICE_NAME=" + i.letter,
@@ -280,14 +281,6 @@ func (i *instance) ask(takes time.Duration) (answered func() error, err error) {
 		}
 		return err
 	}, nil
-}
-
-func freeAddress() string {
-	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // lockedBuffer is a buffer that can be read while it is written.

@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/ginkgo-suites/ports"
 )
 
 func eventsText(h *handover) string {
@@ -66,17 +67,10 @@ var _ = Describe("What the workload sees", func() {
 })
 
 var _ = Describe("Readiness", func() {
-	address := func() string {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		Expect(err).NotTo(HaveOccurred())
-		defer listener.Close()
-		return listener.Addr().String()
-	}
-
 	It("auto sees a daemon that was handed to us", func() {
 		for _, l := range []launch{{namespace: true}, {}} {
 			h := l.host(settings{
-				Argv: append([]string{"sh", "-c", `(setsid "$@" &) ; exec sleep 1000`, "sh"}, self("child", "listen", address())...),
+				Argv: append([]string{"sh", "-c", `(setsid "$@" &) ; exec sleep 1000`, "sh"}, self("child", "listen", ports.Free())...),
 				Readiness: workload.Readiness{
 					AfterAuto: true, After: time.Hour, Period: 10 * time.Millisecond, ServingPeriod: 10 * time.Millisecond, Failures: 1,
 				},
@@ -89,7 +83,7 @@ var _ = Describe("Readiness", func() {
 
 	DescribeTable("works as process 1",
 		func(rule func(address, file string) (workload.Readiness, []string)) {
-			a, file := address(), GinkgoT().TempDir()+"/ready"
+			a, file := ports.Free(), GinkgoT().TempDir()+"/ready"
 			readiness, argv := rule(a, file)
 			h := launch{namespace: true}.host(settings{Argv: argv, Readiness: readiness})
 			Eventually(h.ready).Should(BeTrue())

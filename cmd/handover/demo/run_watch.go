@@ -55,9 +55,8 @@ type viewer struct {
 }
 
 func (v *viewer) see(s *controller.Status) {
-	at := s.Time.Sub(v.w.began)
-	v.conditions(s, at)
-	phase := s.Phase
+	v.conditions(s)
+	phase, at := s.Phase, phaseSince(s).Sub(v.w.began)
 	if phase == v.last {
 		return
 	}
@@ -67,6 +66,16 @@ func (v *viewer) see(s *controller.Status) {
 	if text, mark := v.says(s, before); text != "" {
 		v.w.show(Event{At: at, Lane: v.name, Mark: mark, Text: text})
 	}
+}
+
+// phaseSince is when an instance came into its phase, by its events: what others
+// do because of it is later, however late the status is seen.
+func phaseSince(s *controller.Status) time.Time {
+	since := s.Time
+	for i := len(s.Events) - 1; i >= 0 && s.Events[i].Phase == s.Phase; i-- {
+		since = s.Events[i].Time
+	}
+	return since
 }
 
 // says explains a phase.
@@ -109,7 +118,7 @@ func whyDrain(r controller.Reason) string {
 }
 
 // conditions shows the two signals when they come.
-func (v *viewer) conditions(s *controller.Status, at time.Duration) {
+func (v *viewer) conditions(s *controller.Status) {
 	if v.signals == nil {
 		v.signals = map[controller.ConditionType]controller.ConditionStatus{}
 	}
@@ -122,7 +131,7 @@ func (v *viewer) conditions(s *controller.Status, at time.Duration) {
 		if s.Phase != PhaseServing && s.Phase != PhaseHolding {
 			continue // after its decision it only looks once more
 		}
-		e := Event{At: at, Lane: v.name}
+		e := Event{At: c.LastTransitionTime.Sub(v.w.began), Lane: v.name}
 		switch {
 		case c.Type == controller.YoungerAnnounced && c.Status == controller.True:
 			e.Mark, e.Text = MarkSignalAnnounced, "signal: a younger instance announces that it serves"

@@ -5,6 +5,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestController(t *testing.T) {

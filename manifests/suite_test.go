@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/config"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestManifests(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestCommands(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/onsi/gomega/gleak"
 
 	"github.com/handover-controller/handover/controller/workload"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestMain(m *testing.M) {

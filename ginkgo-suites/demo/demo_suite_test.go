@@ -10,6 +10,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 const module = "github.com/handover-controller/handover"

@@ -21,6 +21,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestDevices(t *testing.T) {

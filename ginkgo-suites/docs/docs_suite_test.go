@@ -22,6 +22,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // root is the folder of the module, as a path from here.

@@ -16,6 +16,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/ginkgo-suites/built"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // suite is the real *testing.T: bubbles need one.

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/ginkgo-suites/built"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // program is the program under test, built once.

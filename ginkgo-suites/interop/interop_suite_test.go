@@ -22,6 +22,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/ginkgo-suites/built"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // handoverLib is the published package that this suite speaks with.

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/ginkgo-suites/built"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // inside says that this process runs in namespaces of its own.

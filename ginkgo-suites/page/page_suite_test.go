@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/ginkgo-suites/built"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.

@@ -15,6 +15,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.yaml.in/yaml/v3"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestRelease(t *testing.T) {

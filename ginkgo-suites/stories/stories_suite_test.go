@@ -11,6 +11,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // suite is the real *testing.T: bubbles need one.

@@ -14,6 +14,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gleak"
+
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 func TestMain(m *testing.M) {

@@ -13,6 +13,7 @@ import (
 	"github.com/onsi/gomega/gleak"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 )
 
 // suite is the real testing.T, which bubbles of virtual time need.

@@ -15,7 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller/workload"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 var _ = Describe("Readiness", func() {
@@ -106,7 +106,7 @@ var _ = Describe("Readiness", func() {
 		})
 
 		It("says why nobody answers, without the URL", func() {
-			r := quick(workload.Readiness{HTTP: "http://user:password@" + ports.Free() + "/?token=x"})
+			r := quick(workload.Readiness{HTTP: "http://user:password@" + simulator.FreeAddress() + "/?token=x"})
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
 			Eventually(reason(w)).Should(Equal("connection refused"))
 		})
@@ -135,7 +135,7 @@ var _ = Describe("Readiness", func() {
 
 	Describe("tcp", func() {
 		It("is a connection", func() {
-			address := ports.Free()
+			address := simulator.FreeAddress()
 			w := start(workload.Options{Argv: self("trap"), Readiness: quick(workload.Readiness{TCP: address})})
 			Eventually(reason(w)).Should(Equal("connection refused"))
 			listener, err := net.Listen("tcp", address)

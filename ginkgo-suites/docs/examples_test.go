@@ -19,7 +19,7 @@ import (
 	"github.com/onsi/gomega/gbytes"
 	"github.com/onsi/gomega/gexec"
 
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // The examples of config/EXAMPLES.md are run as they stand there, but for ports
@@ -90,7 +90,7 @@ var _ = Describe("The example of", func() {
 	}
 
 	It("an HTTP service answers what is in flight", func(ctx SpecContext) {
-		address := ports.Free()
+		address := simulator.FreeAddress()
 		_, port, err := net.SplitHostPort(address)
 		Expect(err).NotTo(HaveOccurred())
 		// A connection that is kept alive holds the end up for so long: five seconds

@@ -13,7 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // resource is what only one workload can have at a time: a lock on a file, a
@@ -38,7 +38,7 @@ func newResource() *resource {
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	Expect(err).NotTo(HaveOccurred())
 	r.settings = []string{
-		"RESOURCE_DIR=" + r.dir, "RESOURCE_ADDRESS=" + ports.Free(), "RESOURCE_TERMINAL=/dev/pts/" + strconv.Itoa(number),
+		"RESOURCE_DIR=" + r.dir, "RESOURCE_ADDRESS=" + simulator.FreeAddress(), "RESOURCE_TERMINAL=/dev/pts/" + strconv.Itoa(number),
 		"HANDOVER_POLICY_EXCLUSIVE=true",
 	}
 	return r

@@ -22,7 +22,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // rig is a device for one spec: its own app, folder and Supervisor, so that
@@ -103,7 +103,7 @@ func (i *instance) serve(extra ...string) *instance {
 	GinkgoHelper()
 	i.rig.supervisor.list(i.id(), "Running", i.rig.created)
 	i.rig.created = i.rig.created.Add(time.Minute)
-	i.address = ports.Free()
+	i.address = simulator.FreeAddress()
 	i.cmd = exec.Command(program, "run", "--", os.Args[0])
 	i.cmd.Env = i.environ(append([]string{
 		"HOSTILE_SUITE_ROLE=serve",

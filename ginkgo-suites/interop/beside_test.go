@@ -247,7 +247,7 @@ func isFlooded(w way, raw []byte) suffering {
 	ended := func() bool { at = old.heard("stopping"); return at > 0 || !old.lives() }
 	took := "not within a minute"
 	for waited := monotonic(); !ended() && monotonic()-waited < time.Minute; {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // the pause between two looks
 	}
 	if at > 0 {
 		took = short(at - from)

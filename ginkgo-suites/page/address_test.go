@@ -9,12 +9,12 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 var _ = Describe("A status address that both instances share", func() {
 	It("is the older one's until it has released, and then at once the younger one's, without a warning", func() {
-		shared := ports.Free()
+		shared := simulator.FreeAddress()
 		d := newDevice("14.13.9")
 		d.release(1, shared, 0)
 		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
@@ -60,7 +60,7 @@ var _ = Describe("A status address that both instances share", func() {
 	})
 
 	It("is taken again by an instance that has to serve again", func() {
-		shared := ports.Free()
+		shared := simulator.FreeAddress()
 		d := newDevice("14.13.9")
 		d.release(1, shared, 0)
 		Eventually(phaseAt(shared), patience).Should(Equal("serving"))
@@ -73,7 +73,7 @@ var _ = Describe("A status address that both instances share", func() {
 	})
 
 	It("is followed by a page that is open: after the release it is the younger one's", func() {
-		shared := ports.Free()
+		shared := simulator.FreeAddress()
 		b := newBrowser(browserOptions{})
 		d := newDevice("14.13.9")
 		d.release(1, shared, 0)

@@ -26,7 +26,6 @@ import (
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
 	"github.com/handover-controller/handover/controller"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
 	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
@@ -151,7 +150,7 @@ func (d *device) service(container string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.addresses[container] == "" {
-		d.addresses[container] = ports.Free()
+		d.addresses[container] = simulator.FreeAddress()
 	}
 	return d.addresses[container]
 }

@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // drawn lists lanes, bars and marks of the newest hand-over, and where they are.
@@ -159,7 +159,7 @@ var _ = Describe("The status page in a browser", func() {
 	})
 
 	It("shows SIGTERM and the end of the hold, also without JavaScript, as the same picture", func() {
-		older, younger := ports.Free(), ports.Free()
+		older, younger := simulator.FreeAddress(), simulator.FreeAddress()
 		b, still := newBrowser(browserOptions{}), newBrowser(browserOptions{withoutScripts: true})
 		d := newDevice("19.0.5")
 		d.release(1, older, 0)
@@ -193,7 +193,7 @@ var _ = Describe("The status page in a browser", func() {
 	})
 
 	It("can be used with the keyboard and by a screen reader", func() {
-		older, younger := ports.Free(), ports.Free()
+		older, younger := simulator.FreeAddress(), simulator.FreeAddress()
 		b := newBrowser(browserOptions{})
 		d := newDevice("14.13.9")
 		d.release(1, older, 0)
@@ -270,7 +270,7 @@ var _ = Describe("The status page in a browser", func() {
 	})
 
 	It("sends what browsers need to be strict", func() {
-		address := ports.Free()
+		address := simulator.FreeAddress()
 		d := newDevice("14.13.9")
 		d.release(1, address, 0)
 		Eventually(phaseAt(address), patience, "50ms").Should(Equal("serving"))

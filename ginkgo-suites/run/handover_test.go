@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
@@ -44,7 +44,7 @@ var _ = Describe("Two signals", func() {
 
 		By("the same container announcing itself, reported as Installed")
 		r.supervisor.set(b.id(), "Installed")
-		b.address = ports.Free()
+		b.address = simulator.FreeAddress()
 		b.start([]string{
 			"RUN_SUITE_ROLE=serve", "SERVICE_NAME=b", "SERVICE_ADDRESS=" + b.address,
 			"HANDOVER_READINESS_HTTP=http://" + b.address + "/ready", "HANDOVER_READINESS_PERIOD=50ms",

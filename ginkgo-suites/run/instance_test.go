@@ -21,7 +21,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // rig is a device for one spec: its own app, folder and Supervisor, so that
@@ -100,7 +100,7 @@ func (i *instance) environ(extra ...string) []string {
 
 // serve starts the container around the service of this suite.
 func (i *instance) serve(readyAfter time.Duration, extra ...string) *instance {
-	i.address = ports.Free()
+	i.address = simulator.FreeAddress()
 	return i.run(append([]string{
 		"RUN_SUITE_ROLE=serve",
 		"SERVICE_NAME=" + i.letter,

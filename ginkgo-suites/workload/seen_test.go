@@ -12,7 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller/workload"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 func eventsText(h *handover) string {
@@ -70,7 +70,7 @@ var _ = Describe("Readiness", func() {
 	It("auto sees a daemon that was handed to us", func() {
 		for _, l := range []launch{{namespace: true}, {}} {
 			h := l.host(settings{
-				Argv: append([]string{"sh", "-c", `(setsid "$@" &) ; exec sleep 1000`, "sh"}, self("child", "listen", ports.Free())...),
+				Argv: append([]string{"sh", "-c", `(setsid "$@" &) ; exec sleep 1000`, "sh"}, self("child", "listen", simulator.FreeAddress())...),
 				Readiness: workload.Readiness{
 					AfterAuto: true, After: time.Hour, Period: 10 * time.Millisecond, ServingPeriod: 10 * time.Millisecond, Failures: 1,
 				},
@@ -83,7 +83,7 @@ var _ = Describe("Readiness", func() {
 
 	DescribeTable("works as process 1",
 		func(rule func(address, file string) (workload.Readiness, []string)) {
-			a, file := ports.Free(), GinkgoT().TempDir()+"/ready"
+			a, file := simulator.FreeAddress(), GinkgoT().TempDir()+"/ready"
 			readiness, argv := rule(a, file)
 			h := launch{namespace: true}.host(settings{Argv: argv, Readiness: readiness})
 			Eventually(h.ready).Should(BeTrue())

@@ -13,7 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // every is the pause between checks in these specs.
@@ -208,7 +208,7 @@ var _ = Describe("The front", func() {
 
 	It("counts a refused connection, and a status other than 2xx", func() {
 		f := newFront(demo.FrontOptions{})
-		f.Add(demo.Backend{Name: "A", Address: ports.Free(), Check: always})
+		f.Add(demo.Backend{Name: "A", Address: simulator.FreeAddress(), Check: always})
 		Eventually(f.Ready).ShouldNot(BeEmpty())
 		Expect(status(f.URL())()).To(Equal(502))
 		f.Remove("A")
@@ -276,7 +276,7 @@ var _ = Describe("The front", func() {
 		}
 		add := func(name string) *check {
 			c := &check{}
-			f.Add(demo.Backend{Name: name, Address: ports.Free(), Check: func(ctx context.Context) bool {
+			f.Add(demo.Backend{Name: name, Address: simulator.FreeAddress(), Check: func(ctx context.Context) bool {
 				c.checks.Add(1)
 				if c.late.Load() {
 					<-ctx.Done()

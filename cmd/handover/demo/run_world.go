@@ -145,24 +145,9 @@ func (w *world) address(id string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.addresses[id] == "" {
-		w.addresses[id] = freeAddress()
+		w.addresses[id] = simulator.FreeAddress()
 	}
 	return w.addresses[id]
-}
-
-// freeAddress is an address on loopback on which nobody listens; if there is
-// none, the service will say so. The kernel gives out ports from 32768 on (ip(7),
-// ip_local_port_range): one that is free there can be anybody's a moment later.
-func freeAddress() string {
-	const first, last = 10000, 32767
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first+1)))
-		if err == nil {
-			_ = l.Close()
-			return l.Addr().String()
-		}
-	}
-	return "127.0.0.1:0"
 }
 
 func (w *world) name(c simulator.Container) string { return w.stage.Cast.Name(c.ID, c.Release) }

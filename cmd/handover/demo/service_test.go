@@ -15,7 +15,7 @@ import (
 	"github.com/onsi/gomega/gbytes"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
-	"github.com/handover-controller/handover/ginkgo-suites/ports"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // child is the service in a process of its own.
@@ -30,7 +30,7 @@ func startService(extra ...string) *child {
 	GinkgoHelper()
 	path, err := os.Executable()
 	Expect(err).NotTo(HaveOccurred())
-	c := &child{cmd: exec.Command(path), out: gbytes.NewBuffer(), address: ports.Free()}
+	c := &child{cmd: exec.Command(path), out: gbytes.NewBuffer(), address: simulator.FreeAddress()}
 	c.cmd.Env = append(append(os.Environ(), "DEMO_TEST_ROLE=service", demo.VariableAddress+"="+c.address), extra...)
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	Expect(c.cmd.Start()).To(Succeed())

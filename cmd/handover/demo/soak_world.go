@@ -74,7 +74,7 @@ func (s *soak) output(c simulator.Container) io.Writer {
 // createdLife begins a life. The caller holds the lock.
 func (s *soak) createdLife(e simulator.Event) *life {
 	l := &life{
-		id: e.Container, name: fmt.Sprintf("%s%d", strings.ToUpper(e.Release.Commit[:1]), s.count), address: freeAddress(),
+		id: e.Container, name: fmt.Sprintf("%s%d", strings.ToUpper(e.Release.Commit[:1]), s.count), address: simulator.FreeAddress(),
 		readyAfter: soakReadyLeast + time.Duration(s.rng.Int64N(int64(soakReadyMost-soakReadyLeast))),
 		stop:       func() {},
 	}

@@ -39,6 +39,15 @@ type Workload interface {
 	Changed() <-chan struct{}
 }
 
+// Resumer is a Workload whose drain can be taken back: *workload.Workload is one.
+// Without it, a drain that has begun goes on to its end, although it only waits
+// for policy.drain_delay and the other instance does not serve any more.
+type Resumer interface {
+	// Resume takes back a drain of which nothing was done yet, and reports whether
+	// the workload runs on as before.
+	Resume() bool
+}
+
 // Marker is the file handover-complete. *supervisor.Marker is one.
 type Marker interface {
 	Write() error
@@ -99,8 +108,11 @@ type Controller struct {
 	ownerError string // why there is no lock
 	failure    string // the panic that ended reconciling
 
-	told      atomic.Int32
-	toldAt    atomic.Pointer[time.Time] // of the first signal
+	orders    orders
+	obeyed    obeyed
+	looked    time.Time // when the loop last looked at the world
+	expected  time.Time // when it was to look again; zero: when something happens
+	stall     Stall
 	wake      chan struct{}
 	over      chan struct{} // closed when Run has returned
 	pings     chan chan struct{}
@@ -146,12 +158,17 @@ func New(o Options) (*Controller, error) {
 	return c, nil
 }
 
-// Tell tells the instance to stop: on SIGTERM or SIGINT. A second time ends a
-// hold. It never blocks and may be called from any goroutine.
-func (c *Controller) Tell() {
-	now := time.Now()
-	c.toldAt.CompareAndSwap(nil, &now)
-	c.told.Add(1)
+// Tell tells the instance to stop: on SIGTERM. A second time shortens a hold, unless
+// the Supervisor was restarted meanwhile, which then repeats itself; a third time
+// ends it. It never blocks and may be called from any goroutine.
+func (c *Controller) Tell() { c.tell(false) }
+
+// Interrupt tells the instance to stop: on SIGINT. If it was told before, it ends
+// the hold. It never blocks and may be called from any goroutine.
+func (c *Controller) Interrupt() { c.tell(true) }
+
+func (c *Controller) tell(interrupt bool) {
+	c.orders.add(time.Now(), interrupt)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -231,6 +248,15 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 	for {
 		s := c.look()
 		d := Decide(s)
+		if c.plan != (workload.Plan{}) && d.Workload == WorkloadRun && s.Memory.Drain != nil && !s.Workload.Ended {
+			// The drain is to be taken back. The workload knows whether that can be done.
+			if r, can := c.o.Workload.(Resumer); can && r.Resume() {
+				c.plan = workload.Plan{}
+			} else {
+				s.Workload.Stopping = true
+				d = Decide(s)
+			}
+		}
 		c.memory = d.Memory
 		d.Conditions = transition(c.conditions, d.Conditions, s.Now)
 		c.conditions = d.Conditions
@@ -250,6 +276,7 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 			return d, true, nil
 		}
 		if acted {
+			c.expected = s.Now
 			continue
 		}
 		for _, due := range []time.Time{
@@ -260,20 +287,48 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 				d.RequeueAfter = max(wait, time.Millisecond)
 			}
 		}
+		if d.Ask && (d.RequeueAfter == 0 || d.RequeueAfter > lookEvery) {
+			d.RequeueAfter = lookEvery
+		}
+		c.expected = time.Time{}
+		if d.RequeueAfter > 0 {
+			c.expected = s.Now.Add(d.RequeueAfter)
+		}
 		return d, false, nil
 	}
 }
 
+// Times of the loop.
+const (
+	// lookEvery is the longest pause while this instance waits for an answer of
+	// others. It makes sure that a stall is noticed.
+	lookEvery = time.Second
+	// stalledAfter is how late a look at the world is called a stall.
+	stalledAfter = 500 * time.Millisecond
+)
+
 // look takes a snapshot. What it knows is never younger than Now, and whether
 // this instance is told is known last: whatever held up the loop before.
 func (c *Controller) look() Snapshot {
+	began := time.Now()
 	peers := c.o.Peers.Peers()
 	state := c.o.Workload.State()
-	if told := c.told.Load(); told > 0 {
-		c.self.ToldAt = *c.toldAt.Load() // not now: the loop may have been busy
-		c.self.Hurry = told > 1
+	for _, o := range c.orders.take() {
+		c.obeyed.obey(o, c.poller.absence())
 	}
+	// The time of the signal, not now: the loop may have been busy.
+	c.self.ToldAt, c.self.PressedAt, c.self.Hurry = c.obeyed.toldAt, c.obeyed.pressedAt, c.obeyed.hurry
 	now := time.Now()
+	switch {
+	case now.Sub(began) > stalledAfter:
+		c.stall = Stall{From: began, To: now}
+		if !c.expected.IsZero() && c.looked.Before(began) {
+			c.stall.From = c.looked
+		}
+	case !c.expected.IsZero() && now.Sub(c.expected) > stalledAfter:
+		c.stall = Stall{From: c.looked, To: now}
+	}
+	c.looked = now
 	lost := c.tracker.peers(now, peers)
 	answers := c.supervisor
 	answers.Containers = c.tracker.mark(c.listed)
@@ -284,7 +339,9 @@ func (c *Controller) look() Snapshot {
 		Workload: WorkloadFacts{
 			Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
+			Stopping: !state.SignalledAt.IsZero(),
 		},
+		RefusedAt: c.refusedAt(), Stall: c.stall,
 		DeferredUntil: c.deferred, Preflight: c.flight.passed, Owner: c.ownership(),
 		PeerLostAt: lost, MarkerFailed: c.unwritable, Memory: c.memory,
 	}
@@ -363,8 +420,11 @@ func (c *Controller) mark(wish MarkerWish) {
 // answered takes in what a request brought.
 func (c *Controller) answered(ctx context.Context, a answer) {
 	now := time.Now()
-	c.poller.received(now, a)
+	news := c.poller.received(now, a)
 	c.counters.answer(a.err, a.took)
+	if !news {
+		return // a later request has been answered before
+	}
 	c.journal.answered(a.err)
 	if a.err != nil {
 		return
@@ -394,7 +454,7 @@ func sameContainers(a, b []Listed) bool {
 	return true
 }
 
-// release returns the own release id, 0 if unknown.
+// release returns this instance's release id, 0 if unknown.
 func (c *Controller) release() uint64 {
 	for i := range c.listed {
 		if l := &c.listed[i]; l.Short() == c.self.Container {
@@ -403,3 +463,7 @@ func (c *Controller) release() uint64 {
 	}
 	return 0
 }
+
+// refusedAt is when an announcement of this service was last dropped because of
+// its signature; zero: never.
+func (c *Controller) refusedAt() time.Time { return time.Time{} }

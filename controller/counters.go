@@ -19,6 +19,7 @@ var decisionReasons = [...]Reason{
 	ReasonSuccessorServes, ReasonSuccessorTrusted, ReasonNoSuccessor, ReasonHoldEnded, ReasonHurried,
 	ReasonToldEarly, ReasonDraining, ReasonDeferred, ReasonReleased, ReasonStandby, ReasonSteppedAside,
 	ReasonYoungerLost, ReasonPreflight, ReasonOccupied, ReasonWorkloadEnded, ReasonHandedOver,
+	ReasonSuccessorLost, ReasonAgeUnknown, ReasonEndedEarly, ReasonNobodyFollows,
 }
 
 // outcomes are how requests to the Supervisor end. answered is this file's own

@@ -218,9 +218,23 @@ func (w *world) listsStranger() bool {
 	return false
 }
 
+// ageUnknown reports whether another instance lives of which nobody can tell
+// whether it is younger or older.
+func (w *world) ageUnknown() bool {
+	for i := range w.Peers {
+		p := &w.Peers[i]
+		if !p.Legacy && !p.Told && !p.Ended() && w.live(p) && w.relate(p) == unordered {
+			return true
+		}
+	}
+	return false
+}
+
 // explain says why this instance serves on.
 func (w *world) explain(b *candidate) (Reason, string) {
 	switch {
+	case b == nil && w.ageUnknown():
+		return ReasonAgeUnknown, "another instance runs, and nothing tells which of the two is younger: no hand-over happens, and both serve until one is told to stop; set service.container_id, or see to it that service.state_dir can be written"
 	case b == nil:
 		return ReasonAlone, "no younger instance is known"
 	case b.both() && b.settled:

@@ -49,6 +49,7 @@ type journal struct {
 	quotaAt  time.Time
 	workload workload.State
 	told     bool
+	pressed  bool
 	hurry    bool
 	failing  string
 	since    time.Time // of failing
@@ -78,8 +79,6 @@ func newJournal(log *slog.Logger) *journal {
 
 // note records an event and logs it. Messages are for people, reasons for
 // machines.
-//
-//go:noinline
 func (j *journal) note(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
 	j.noteAs(level, why, message, message, attrs...)
 }
@@ -147,20 +146,15 @@ func (j *journal) begin(o *Options, self *Self) {
 		slog.String("service", o.Service), slog.String("container", container),
 		slog.String("instance", self.Instance.String()), slog.Bool("restarted", self.Restarted),
 		slog.String("supervisor", mode), slog.Duration("stopGracePeriod", o.Policy.StopGracePeriod),
-		slog.Duration("holdAtMost", holdAtMost(&o.Policy)), slog.String("version", o.Version))
+		slog.Duration("holdAtMost", o.Policy.HoldAtMost()), slog.String("version", o.Version))
 	if o.Policy.SupervisorOff {
 		j.note(slog.LevelWarn, "SupervisorOff",
 			"supervisor.mode is off: announcements alone decide, whoever sends them; on balena, set the label io.balena.features.supervisor-api")
 	}
 	if self.Container == "" && !o.Policy.SupervisorOff {
 		j.note(slog.LevelWarn, "OwnContainerUnknown",
-			"the own container id was not found, so the Supervisor's list cannot be compared with it and this instance steps down only when it is told to; set service.container_id")
+			"this instance's container id was not found, so the Supervisor's list cannot be compared with it and this instance steps down only when it is told to; set service.container_id")
 	}
-}
-
-// holdAtMost is how long an instance that is told can serve on.
-func holdAtMost(p *Policy) time.Duration {
-	return p.StopGracePeriod - p.DrainDelay - p.DrainReserve - exitReserve
 }
 
 // explained records which release this is, and which one there should be: what
@@ -184,9 +178,14 @@ func (j *journal) observed(s *Snapshot, state *workload.State) {
 		j.note(slog.LevelInfo, "Told", "told to stop", slog.Duration("stopGracePeriod", s.Policy.StopGracePeriod),
 			lasted("killedIn", s.Self.ToldAt.Add(s.Policy.StopGracePeriod).Sub(s.Now)), lasted("served", j.times.served(s.Now)))
 	}
+	if at := s.Self.PressedAt; !at.IsZero() && !j.pressed {
+		j.pressed = true
+		j.note(slog.LevelWarn, "ToldAgain", "told to stop again, and the Supervisor was not restarted meanwhile: whoever does so may kill this container in 10 s",
+			lasted("killedIn", earlier(s.Self.ToldAt.Add(s.Policy.StopGracePeriod), at.Add(pressedGrace)).Sub(s.Now)))
+	}
 	if s.Self.Hurry && !j.hurry {
 		j.hurry = true
-		j.note(slog.LevelWarn, "Hurried", "told to stop a second time: wait no longer")
+		j.note(slog.LevelWarn, "Hurried", "told to stop again: wait no longer")
 	}
 	j.observedPeers(s)
 	j.observedWorkload(state)

@@ -13,6 +13,7 @@ import (
 type tracker struct {
 	app, service string
 	runningSince map[string]time.Time
+	stopped      map[string]struct{} // being stopped, and not reported running since
 	extended     map[peer.ContainerID]struct{}
 	alive        map[peer.InstanceID]struct{}
 	lostAt       time.Time
@@ -55,7 +56,7 @@ func (t *tracker) peers(now time.Time, all []peer.Peer) time.Time {
 // listed reduces an answer to the containers of the own service.
 func (t *tracker) listed(v *supervisor.View) []Listed {
 	var all []Listed
-	running := map[string]time.Time{}
+	running, stopped := map[string]time.Time{}, map[string]struct{}{}
 	for _, c := range v.Of(t.app, t.service) {
 		l := Listed{Container: c, Unnamed: c.AppID == "" || c.Service == ""}
 		if c.Status.Running() {
@@ -64,10 +65,13 @@ func (t *tracker) listed(v *supervisor.View) []Listed {
 				l.RunningSince = since
 			}
 			running[c.ID] = l.RunningSince
+		} else if _, before := t.stopped[c.ID]; before || c.Status.Stopping() {
+			l.Stopped = true
+			stopped[c.ID] = struct{}{}
 		}
 		all = append(all, l)
 	}
-	t.runningSince = running
+	t.runningSince, t.stopped = running, stopped
 	return all
 }
 

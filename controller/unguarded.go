@@ -20,7 +20,7 @@ func (c *Controller) failed(reason any) {
 	d := &c.published.Load().decision
 	c.o.Logger.Error("panic in the loop; this is a defect of handover, please report it",
 		"panic", fmt.Sprint(reason), "stack", string(debug.Stack()),
-		"phase", d.Phase.String(), "decision", d.Reason, "told", c.told.Load() > 0,
+		"phase", d.Phase.String(), "decision", d.Reason, "told", !c.orders.told().IsZero(),
 		"drain", fmt.Sprintf("%+v", c.memory.Drain), "restarts", c.memory.Restarts,
 		"supervisorAskedAt", c.supervisor.RequestedAt, "listed", len(c.listed))
 	c.journal.note(slog.LevelError, "Panicked", c.failure)
@@ -44,7 +44,8 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 	for {
 		state := c.o.Workload.State()
 		c.lament(&state)
-		told := c.told.Load() > 0
+		toldAt := c.orders.told()
+		told := !toldAt.IsZero()
 		if handedOver && !state.Running {
 			c.letGo(told)
 		}
@@ -55,8 +56,7 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 			return state.ExitCode, nil
 		case told && !over && !draining:
 			draining = true
-			at := *c.toldAt.Load()
-			c.o.Workload.Drain(c.o.Policy.plan(time.Now(), at.Add(c.o.Policy.StopGracePeriod-exitReserve)))
+			c.o.Workload.Drain(c.o.Policy.plan(time.Now(), toldAt.Add(c.o.Policy.StopGracePeriod-exitReserve)))
 		}
 		select {
 		case <-ctx.Done():

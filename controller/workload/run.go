@@ -35,6 +35,7 @@ type run struct {
 	// Guarded by w.mu.
 	plan    *Plan // nil: not draining
 	killNow bool  // Close was called
+	begun   bool  // the first step of the drain is taken: nothing takes it back
 
 	poke  chan struct{} // plan or killNow changed
 	ended chan struct{} // supervise has returned
@@ -127,16 +128,7 @@ func (r *run) supervise() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		r.w.mu.Lock()
-		plan, killNow := r.plan, r.killNow
-		r.w.mu.Unlock()
-		next, until := stepWait, time.Time{}
-		switch {
-		case killNow && !at.killed:
-			next = stepKill
-		case plan != nil:
-			next, until = plan.next(time.Now(), at)
-		}
+		next, until := r.next(at)
 		switch next {
 		case stepPreStop:
 			at.preStopStarted = time.Now()
@@ -180,6 +172,22 @@ func (r *run) supervise() {
 	}
 }
 
+// next returns the step that is due, and else until when to wait. Once it has
+// returned a step the drain cannot be taken back.
+func (r *run) next(at progress) (step, time.Time) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	next, until := stepWait, time.Time{}
+	switch {
+	case r.killNow && !at.killed:
+		next = stepKill
+	case r.plan != nil:
+		next, until = r.plan.next(time.Now(), at)
+	}
+	r.begun = r.begun || next != stepWait
+	return next, until
+}
+
 func (r *run) startPreStop() *process {
 	null, err := os.Open(os.DevNull)
 	if err == nil {
@@ -213,7 +221,7 @@ func (r *run) terminate(now time.Time) {
 }
 
 func (r *run) kill() {
-	r.main.sweepAtEnd()
+	r.main.sweepAtEnd(true)
 	switch err := r.main.kill(); {
 	case err == nil:
 		r.w.update(r, func(s *State) { s.Killed = true })

@@ -234,12 +234,23 @@ func (j *journal) observedPeers(s *Snapshot) {
 	}
 	j.peers = seen
 	if p := j.times.left; p != nil {
-		j.notePeer(s.Now, slog.LevelWarn, "NobodyServes",
-			"the older instance had to end before this one is ready: raise stop_grace_period in the compose file and service.stop_grace_period alike", p)
+		j.notePeer(s.Now, slog.LevelWarn, "NobodyServes", nobodyServes(s, p), p)
 	}
 	if p := j.times.tookOver; p != nil {
 		j.notePeer(s.Now, slog.LevelInfo, "TookOver", "this instance has taken over the service", p, lasted("readyFor", j.times.served(s.Now)))
 	}
+}
+
+// nobodyServes says that the older instance, which was told to stop, has ended
+// before this one is ready, and advises only for what is known to be the cause.
+func nobodyServes(s *Snapshot, p *peer.Peer) string {
+	switch {
+	case p.Dead:
+		return "the older instance was killed, or crashed, before this one is ready"
+	case s.Self.Restarted:
+		return "the older instance has ended before this one is ready, whose container was restarted meanwhile: why is in the log above"
+	}
+	return "the older instance had to end before this one is ready: raise stop_grace_period in the compose file and service.stop_grace_period alike"
 }
 
 // allowed reports whether one more event that strangers can cause may be

@@ -111,8 +111,12 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	go func() {
 		for {
 			select {
-			case <-signals:
-				ctl.Tell()
+			case s := <-signals:
+				if s == syscall.SIGINT {
+					ctl.Interrupt()
+				} else {
+					ctl.Tell()
+				}
 			case <-ctx.Done():
 				return
 			}

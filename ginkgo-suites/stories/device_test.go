@@ -24,6 +24,8 @@ const (
 	service = "main"
 	// latency is how long the Supervisor takes to answer.
 	latency = 15 * time.Millisecond
+	// timeout is how long a request may take: supervisor.timeout.
+	timeout = 5 * time.Second
 )
 
 // device is a balena device: containers of one service, a network, a
@@ -40,6 +42,10 @@ type device struct {
 	trouble    error // what the Supervisor answers instead
 	clock      time.Duration
 	requests   int
+	slow       time.Duration // how much longer it takes to answer
+	hang       int           // how many requests are not answered
+	atOnce     int           // requests under way
+	most       int           // the most of them
 	marker     bool
 	markers    []string // what happened to the marker, and who was killed
 
@@ -444,6 +450,20 @@ var (
 	errRotated = &supervisor.Error{Op: "view", Kind: supervisor.KindUnauthorized, StatusCode: 401, Err: errors.New("Unauthorized")}
 )
 
+// hangs makes the Supervisor not answer its next requests.
+func (d *device) hangs(requests int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hang = requests
+}
+
+// mostAtOnce is how many requests were under way at a time.
+func (d *device) mostAtOnce() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.most
+}
+
 // breaks makes the Supervisor answer with an error, or well again with nil.
 func (d *device) breaks(err error) {
 	d.mu.Lock()
@@ -453,14 +473,31 @@ func (d *device) breaks(err error) {
 
 func (s *supervisorFake) View(ctx context.Context) (supervisor.View, error) {
 	v := supervisor.View{RequestedAt: time.Now()}
+	s.mu.Lock()
+	takes := latency + s.slow
+	if s.hang > 0 {
+		s.hang--
+		takes = timeout
+	}
+	s.atOnce++
+	s.most = max(s.most, s.atOnce)
+	s.mu.Unlock()
+	var err error
 	select {
-	case <-time.After(latency):
+	case <-time.After(min(takes, timeout)):
 	case <-ctx.Done():
-		return supervisor.View{}, ctx.Err()
+		err = ctx.Err()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.atOnce--
 	s.requests++
+	switch {
+	case err != nil:
+		return supervisor.View{}, err
+	case takes >= timeout:
+		return supervisor.View{}, &supervisor.Error{Op: "view", Kind: supervisor.KindTimeout, Err: context.DeadlineExceeded}
+	}
 	if s.trouble != nil {
 		return supervisor.View{}, s.trouble
 	}

@@ -202,6 +202,7 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 		for range 20 {
 			d.wait(700 * time.Millisecond)
 			b.workload.exit(1)
+			<-b.over // from the second time on, it stays until it is ten seconds old
 			d.wait(300 * time.Millisecond)
 			b.run(plan{})
 		}
@@ -420,16 +421,67 @@ var _ = Describe("A plain stop", func() {
 		Expect(a.phase()).To(Equal("ended"))
 	})
 
-	story("asked for twice ends a hold at once", func(d *device) {
-		a := beginsOld(d, plan{})
+	story("asked for twice ends a hold in time for docker stop's own time-out", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
 		d.start("b", plan{readyAfter: -1})
 		d.wait(time.Second)
 		a.term()
 		d.wait(time.Second)
+		a.controller.Tell()
+		d.wait(6400 * time.Millisecond)
+		Expect(a.phase()).To(Equal("holding"))
+		d.wait(200 * time.Millisecond)
+		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("asked for twice while nobody is known ends at once", func(d *device) {
+		d.policy.SupervisorOff = true
+		a := beginsOld(d, plan{})
+		a.term()
+		d.wait(50 * time.Millisecond)
 		Expect(a.phase()).To(Equal("holding"))
 		a.controller.Tell()
 		d.wait(soon)
 		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("asked for three times, or interrupted, ends a hold at once", func(d *device) {
+		for _, again := range []func(*controller.Controller){
+			func(c *controller.Controller) { c.Tell(); c.Tell() },
+			(*controller.Controller).Interrupt,
+		} {
+			a := beginsOld(d, plan{})
+			b := d.start("b", plan{readyAfter: -1})
+			d.wait(time.Second)
+			a.term()
+			d.wait(time.Second)
+			Expect(a.phase()).To(Equal("holding"))
+			again(a.controller)
+			d.wait(soon)
+			Expect(a.phase()).To(Equal("ended"))
+			b.kill()
+			a.remove()
+			b.remove()
+		}
+	})
+
+	story("repeated by a Supervisor that was restarted changes nothing", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.start("b", plan{readyAfter: 20 * time.Second})
+		d.wait(time.Second)
+		a.term()
+		for range 2 {
+			d.wait(time.Second)
+			d.breaks(errDown)
+			d.wait(3 * time.Second)
+			d.breaks(nil)
+			d.wait(250 * time.Millisecond)
+			a.controller.Tell()
+		}
+		d.wait(20 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		d.expectNoOutage()
 	})
 })
 

@@ -164,7 +164,7 @@ var _ = Describe("handover demo", Ordered, func() {
 		programs := map[string]string{
 			asItIs: path,
 			toldAtOnce: build(dir, "told", mutate("controller/decide_told.go",
-				"	switch {\n	case w.Self.Hurry:", "	switch {\n	case true:")),
+				"	switch {\n	case hurried:", "	switch {\n	case true:")),
 			anyYounger: build(dir, "younger", mutate("controller/decide_serving.go",
 				"if b != nil && b.both() && b.settled {", "if b != nil {")),
 			byClock: build(dir, "clock", mutate("controller/decide_age.go",

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 )
@@ -68,9 +69,9 @@ type Owner interface {
 // Options are the parts of a controller. Supervisor, Owner and Preflight may be
 // missing; without the first, Policy.SupervisorOff must be set.
 type Options struct {
-	Policy Policy
+	Policy decide.Policy
 	// Self is the identity; ListeningSince, ToldAt and Hurry are filled in.
-	Self           Self
+	Self           decide.Self
 	AppID, Service string
 	Peers          Peers
 	Supervisor     Supervisor
@@ -95,12 +96,12 @@ type Controller struct {
 	flight  *preflight
 	history *history
 
-	self       Self
-	memory     Memory
-	supervisor Answers
-	listed     []Listed
+	self       decide.Self
+	memory     decide.Memory
+	supervisor decide.Answers
+	listed     []decide.Listed
 	explained  explanation
-	conditions []Condition
+	conditions []decide.Condition
 	plan       workload.Plan
 	started    bool
 	unwritable bool // the marker could not be written
@@ -112,7 +113,7 @@ type Controller struct {
 	obeyed    obeyed
 	looked    time.Time // when the loop last looked at the world
 	expected  time.Time // when it was to look again; zero: when something happens
-	stall     Stall
+	stall     decide.Stall
 	wake      chan struct{}
 	over      chan struct{} // closed when Run has returned
 	pings     chan chan struct{}
@@ -132,9 +133,9 @@ func New(o Options) (*Controller, error) {
 		return nil, errors.New("controller: new: without a Supervisor, Policy.SupervisorOff must be set")
 	case o.Policy.PollInterval <= 0:
 		return nil, fmt.Errorf("controller: new: Policy.PollInterval is %v; it must be positive", o.Policy.PollInterval)
-	case o.Policy.DrainDelay+o.Policy.DrainReserve+exitReserve >= o.Policy.StopGracePeriod:
+	case o.Policy.DrainDelay+o.Policy.DrainReserve+decide.ExitReserve >= o.Policy.StopGracePeriod:
 		return nil, fmt.Errorf("controller: new: DrainDelay (%v) + DrainReserve (%v) + %v must be less than StopGracePeriod (%v)",
-			o.Policy.DrainDelay, o.Policy.DrainReserve, exitReserve, o.Policy.StopGracePeriod)
+			o.Policy.DrainDelay, o.Policy.DrainReserve, decide.ExitReserve, o.Policy.StopGracePeriod)
 	}
 	if o.Policy.SupervisorOff {
 		o.Supervisor = nil
@@ -244,21 +245,21 @@ func (c *Controller) round(ctx, asking context.Context, timer *time.Timer) (code
 }
 
 // reconcile looks, decides and acts until there is nothing left to do at once.
-func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
+func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, error) {
 	for {
 		s := c.look()
-		d := Decide(s)
-		if c.plan != (workload.Plan{}) && d.Workload == WorkloadRun && s.Memory.Drain != nil && !s.Workload.Ended {
+		d := decide.Decide(s)
+		if c.plan != (workload.Plan{}) && d.Workload == decide.WorkloadRun && s.Memory.Drain != nil && !s.Workload.Ended {
 			// The drain is to be taken back. The workload knows whether that can be done.
 			if r, can := c.o.Workload.(Resumer); can && r.Resume() {
 				c.plan = workload.Plan{}
 			} else {
 				s.Workload.Stopping = true
-				d = Decide(s)
+				d = decide.Decide(s)
 			}
 		}
 		c.memory = d.Memory
-		d.Conditions = transition(c.conditions, d.Conditions, s.Now)
+		d.Conditions = decide.Transition(c.conditions, d.Conditions, s.Now)
 		c.conditions = d.Conditions
 		c.stopwatch.decided(&s, &d)
 		c.journal.decided(&s, &d)
@@ -309,7 +310,7 @@ const (
 
 // look takes a snapshot. What it knows is never younger than Now, and whether
 // this instance is told is known last: whatever held up the loop before.
-func (c *Controller) look() Snapshot {
+func (c *Controller) look() decide.Snapshot {
 	began := time.Now()
 	peers := c.o.Peers.Peers()
 	state := c.o.Workload.State()
@@ -321,12 +322,12 @@ func (c *Controller) look() Snapshot {
 	now := time.Now()
 	switch {
 	case now.Sub(began) > stalledAfter:
-		c.stall = Stall{From: began, To: now}
+		c.stall = decide.Stall{From: began, To: now}
 		if !c.expected.IsZero() && c.looked.Before(began) {
 			c.stall.From = c.looked
 		}
 	case !c.expected.IsZero() && now.Sub(c.expected) > stalledAfter:
-		c.stall = Stall{From: c.looked, To: now}
+		c.stall = decide.Stall{From: c.looked, To: now}
 	}
 	c.looked = now
 	lost := c.tracker.peers(now, peers)
@@ -334,9 +335,9 @@ func (c *Controller) look() Snapshot {
 	answers.Containers = c.tracker.mark(c.listed)
 	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
 	answers.Introduced = c.poller.introduced()
-	s := Snapshot{
+	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
-		Workload: WorkloadFacts{
+		Workload: decide.WorkloadFacts{
 			Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 			Stopping: !state.SignalledAt.IsZero(),
@@ -352,12 +353,12 @@ func (c *Controller) look() Snapshot {
 
 // act makes the decision so. It reports whether facts changed by that, so that
 // there is more to decide at once.
-func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
+func (c *Controller) act(s *decide.Snapshot, d *decide.Decision) (acted bool, err error) {
 	c.o.Owner.Want(d.Own)
 	c.say(d, s)
 	c.mark(d.Marker)
 	switch d.Workload {
-	case WorkloadRun:
+	case decide.WorkloadRun:
 		if s.Workload.Started && !s.Workload.Ended {
 			break
 		}
@@ -369,8 +370,8 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 		}
 		c.started = true
 		return true, nil
-	case WorkloadDrain:
-		plan := c.o.Policy.plan(d.SignalAt, d.KillAt)
+	case decide.WorkloadDrain:
+		plan := planOf(&c.o.Policy, d.SignalAt, d.KillAt)
 		if plan != c.plan {
 			c.plan = plan
 			c.o.Workload.Drain(plan)
@@ -379,14 +380,14 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 	return false, nil
 }
 
-// plan is when a drain takes its steps. A time-out of none is one that is over
+// planOf is when a drain takes its steps. A time-out of none is one that is over
 // at once.
-func (p *Policy) plan(signalAt, killAt time.Time) workload.Plan {
+func planOf(p *decide.Policy, signalAt, killAt time.Time) workload.Plan {
 	return workload.Plan{SignalAt: signalAt, KillAt: killAt, KillAfter: max(p.DrainTimeout, 1)}
 }
 
 // say tells the peers; the node says only what is new.
-func (c *Controller) say(d *Decision, s *Snapshot) {
+func (c *Controller) say(d *decide.Decision, s *decide.Snapshot) {
 	c.o.Peers.Say(peer.Statement{
 		Phase: d.Phase, Told: s.Self.Told(), Ask: d.Ask, AskEvery: d.AskEvery,
 		Eager: d.Eager, Acks: d.Acks, Release: c.release(),
@@ -394,9 +395,9 @@ func (c *Controller) say(d *Decision, s *Snapshot) {
 }
 
 // mark writes or removes the marker.
-func (c *Controller) mark(wish MarkerWish) {
+func (c *Controller) mark(wish decide.MarkerWish) {
 	switch wish {
-	case MarkerWrite:
+	case decide.MarkerWrite:
 		err := c.o.Marker.Write()
 		c.unwritable = err != nil
 		if err != nil {
@@ -405,7 +406,7 @@ func (c *Controller) mark(wish MarkerWish) {
 			return
 		}
 		c.journal.note(slog.LevelInfo, "MarkerWritten", "the marker tells the Supervisor that everything is released")
-	case MarkerRemove:
+	case decide.MarkerRemove:
 		removed, err := c.o.Marker.Remove()
 		switch {
 		case err != nil:
@@ -442,7 +443,7 @@ func (c *Controller) answered(ctx context.Context, a answer) {
 	}
 }
 
-func sameContainers(a, b []Listed) bool {
+func sameContainers(a, b []decide.Listed) bool {
 	if len(a) != len(b) {
 		return false
 	}

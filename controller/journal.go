@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
@@ -20,9 +21,9 @@ type Event struct {
 	Time time.Time `json:"time"`
 	Type string    `json:"type"` // Normal or Warning
 	// Phase is the instance's at that time.
-	Phase   string `json:"phase"`
-	Reason  Reason `json:"reason"`
-	Message string `json:"message"`
+	Phase   string        `json:"phase"`
+	Reason  decide.Reason `json:"reason"`
+	Message string        `json:"message"`
 	// Details are the attributes of the log line: key=value, with a blank between.
 	Details string `json:"details,omitempty"`
 }
@@ -42,7 +43,7 @@ type journal struct {
 	times  *stopwatch
 	events []Event
 
-	reason   Reason
+	reason   decide.Reason
 	phase    peer.Phase
 	peers    map[peer.InstanceID]remembered
 	quota    float64
@@ -79,25 +80,25 @@ func newJournal(log *slog.Logger) *journal {
 
 // note records an event and logs it. Messages are for people, reasons for
 // machines.
-func (j *journal) note(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
+func (j *journal) note(level slog.Level, why decide.Reason, message string, attrs ...slog.Attr) {
 	j.noteAs(level, why, message, message, attrs...)
 }
 
 // noteAs is note where the event, which has room for one text only, says more
 // than the log line, whose message is always the same.
-func (j *journal) noteAs(level slog.Level, why Reason, message, event string, attrs ...slog.Attr) {
+func (j *journal) noteAs(level slog.Level, why decide.Reason, message, event string, attrs ...slog.Attr) {
 	j.record(level, why, event, attrs...)
 	j.log.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("reason", string(why))}, attrs...)...)
 }
 
 // noteError is note with what went wrong.
-func (j *journal) noteError(level slog.Level, why Reason, message string, err error) {
+func (j *journal) noteError(level slog.Level, why decide.Reason, message string, err error) {
 	j.record(level, why, message+": "+err.Error())
 	j.log.LogAttrs(context.Background(), level, message, slog.String("reason", string(why)), slog.Any("error", err))
 }
 
 // record records an event that somebody else logs.
-func (j *journal) record(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
+func (j *journal) record(level slog.Level, why decide.Reason, message string, attrs ...slog.Attr) {
 	kind := "Normal"
 	if level >= slog.LevelWarn {
 		kind = "Warning"
@@ -133,7 +134,7 @@ func lasted(key string, d time.Duration) slog.Attr {
 }
 
 // begin records who this is.
-func (j *journal) begin(o *Options, self *Self) {
+func (j *journal) begin(o *Options, self *decide.Self) {
 	mode := "required"
 	if o.Policy.SupervisorOff {
 		mode = "off"
@@ -172,16 +173,16 @@ func (j *journal) explained(own uint64, target *supervisor.Target) {
 }
 
 // observed records what changed around this instance.
-func (j *journal) observed(s *Snapshot, state *workload.State) {
+func (j *journal) observed(s *decide.Snapshot, state *workload.State) {
 	if s.Self.Told() && !j.told {
 		j.told = true
 		j.note(slog.LevelInfo, "Told", "told to stop", slog.Duration("stopGracePeriod", s.Policy.StopGracePeriod),
-			lasted("killedIn", s.Self.ToldAt.Add(s.Policy.StopGracePeriod).Sub(s.Now)), lasted("served", j.times.served(s.Now)))
+			lasted("killedIn", s.KilledAt().Sub(s.Now)), lasted("served", j.times.served(s.Now)))
 	}
-	if at := s.Self.PressedAt; !at.IsZero() && !j.pressed {
+	if !s.Self.PressedAt.IsZero() && !j.pressed {
 		j.pressed = true
 		j.note(slog.LevelWarn, "ToldAgain", "told to stop again, and the Supervisor was not restarted meanwhile: whoever does so may kill this container in 10 s",
-			lasted("killedIn", earlier(s.Self.ToldAt.Add(s.Policy.StopGracePeriod), at.Add(pressedGrace)).Sub(s.Now)))
+			lasted("killedIn", s.KilledAt().Sub(s.Now)))
 	}
 	if s.Self.Hurry && !j.hurry {
 		j.hurry = true
@@ -191,11 +192,10 @@ func (j *journal) observed(s *Snapshot, state *workload.State) {
 	j.observedWorkload(state)
 }
 
-func (j *journal) observedPeers(s *Snapshot) {
+func (j *journal) observedPeers(s *decide.Snapshot) {
 	if len(s.Peers) == 0 && len(j.peers) == 0 {
 		return
 	}
-	w := &world{Snapshot: s}
 	seen := make(map[peer.InstanceID]remembered, len(s.Peers))
 	for i := range s.Peers {
 		p := &s.Peers[i]
@@ -206,7 +206,7 @@ func (j *journal) observedPeers(s *Snapshot) {
 			continue
 		}
 		message := "another instance is " + p.Phase.String()
-		attrs := []slog.Attr{slog.String("age", w.relate(p).String())}
+		attrs := []slog.Attr{slog.String("age", s.Age(p).String())}
 		switch {
 		case p.Ended():
 			message = "another instance has ended"
@@ -243,7 +243,7 @@ func (j *journal) observedPeers(s *Snapshot) {
 
 // nobodyServes says that the older instance, which was told to stop, has ended
 // before this one is ready, and advises only for what is known to be the cause.
-func nobodyServes(s *Snapshot, p *peer.Peer) string {
+func nobodyServes(s *decide.Snapshot, p *peer.Peer) string {
 	switch {
 	case p.Dead:
 		return "the older instance was killed, or crashed, before this one is ready"
@@ -266,7 +266,7 @@ func (j *journal) allowed(now time.Time) bool {
 }
 
 // notePeer records an event about a peer, as long as there are not too many.
-func (j *journal) notePeer(now time.Time, level slog.Level, why Reason, message string, p *peer.Peer, more ...slog.Attr) {
+func (j *journal) notePeer(now time.Time, level slog.Level, why decide.Reason, message string, p *peer.Peer, more ...slog.Attr) {
 	if !j.allowed(now) {
 		return
 	}
@@ -345,7 +345,7 @@ func (j *journal) answered(err error) {
 }
 
 // decided records a decision, if it is another one than before.
-func (j *journal) decided(s *Snapshot, d *Decision) {
+func (j *journal) decided(s *decide.Snapshot, d *decide.Decision) {
 	if d.Reason == j.reason && d.Phase == j.phase {
 		return
 	}
@@ -354,7 +354,7 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 	}
 	j.reason, j.phase = d.Reason, d.Phase
 	level := slog.LevelInfo
-	if d.Warning || d.Exit && d.Reason == ReasonWorkloadEnded && d.ExitCode != 0 {
+	if d.Warning || d.Exit && d.Reason == decide.ReasonWorkloadEnded && d.ExitCode != 0 {
 		level = slog.LevelWarn
 	}
 	j.note(level, d.Reason, d.Message, j.circumstances(s, d)...)
@@ -362,20 +362,17 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 
 // circumstances say of a decision for whom it was made, how long it took to come
 // to it, and what comes next.
-func (j *journal) circumstances(s *Snapshot, d *Decision) []slog.Attr {
+func (j *journal) circumstances(s *decide.Snapshot, d *decide.Decision) []slog.Attr {
 	attrs := []slog.Attr{slog.String("phase", d.Phase.String())}
-	drain, w := d.Memory.Drain, &world{Snapshot: s, memory: d.Memory}
+	drain, about := d.Memory.Drain, d.Focus
 	var other *peer.Peer
 	if drain != nil && drain.For != (peer.InstanceID{}) {
 		attrs = append(attrs, slog.String("for", drain.For.String()))
-		for i := range s.Peers {
-			if s.Peers[i].Instance == drain.For {
-				other = &s.Peers[i]
-			}
-		}
-	} else if !d.Exit {
-		if b := w.focus(); b != nil {
-			other = b.Peer
+		about = drain.For
+	}
+	for i := range s.Peers {
+		if about != (peer.InstanceID{}) && s.Peers[i].Instance == about {
+			other = &s.Peers[i]
 		}
 	}
 	if other != nil {
@@ -389,14 +386,14 @@ func (j *journal) circumstances(s *Snapshot, d *Decision) []slog.Attr {
 	switch {
 	case !d.HoldEnds.IsZero():
 		attrs = append(attrs, lasted("holdEndsIn", d.HoldEnds.Sub(s.Now)))
-	case d.Reason == ReasonSettling:
-		attrs = append(attrs, slog.Duration("settle", w.settle()))
+	case d.Reason == decide.ReasonSettling:
+		attrs = append(attrs, slog.Duration("settle", d.Settle))
 	}
-	if d.Reason == ReasonDeferred {
+	if d.Reason == decide.ReasonDeferred {
 		attrs = append(attrs, lasted("deferredFor", s.DeferredUntil.Sub(s.Now)))
 	}
 	if d.Phase == peer.PhaseDraining {
-		kill := s.Policy.plan(d.SignalAt, d.KillAt).KillBy(d.SignalAt)
+		kill := planOf(&s.Policy, d.SignalAt, d.KillAt).KillBy(d.SignalAt)
 		attrs = append(attrs, lasted("served", j.times.served(s.Now)), lasted("signalIn", d.SignalAt.Sub(s.Now)), lasted("killedIn", kill.Sub(s.Now)))
 	}
 	switch {

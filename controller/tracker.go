@@ -3,6 +3,7 @@ package controller
 import (
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )
@@ -54,11 +55,11 @@ func (t *tracker) peers(now time.Time, all []peer.Peer) time.Time {
 }
 
 // listed reduces an answer to the containers of the own service.
-func (t *tracker) listed(v *supervisor.View) []Listed {
-	var all []Listed
+func (t *tracker) listed(v *supervisor.View) []decide.Listed {
+	var all []decide.Listed
 	running, stopped := map[string]time.Time{}, map[string]struct{}{}
 	for _, c := range v.Of(t.app, t.service) {
-		l := Listed{Container: c, Unnamed: c.AppID == "" || c.Service == ""}
+		l := decide.Listed{Container: c, Unnamed: c.AppID == "" || c.Service == ""}
 		if c.Status.Running() {
 			l.RunningSince = v.RequestedAt
 			if since, ok := t.runningSince[c.ID]; ok {
@@ -76,8 +77,8 @@ func (t *tracker) listed(v *supervisor.View) []Listed {
 }
 
 // mark completes listed containers with what was heard by now.
-func (t *tracker) mark(all []Listed) []Listed {
-	marked := make([]Listed, len(all))
+func (t *tracker) mark(all []decide.Listed) []decide.Listed {
+	marked := make([]decide.Listed, len(all))
 	copy(marked, all)
 	for i := range marked {
 		_, marked[i].Extended = t.extended[marked[i].Short()]

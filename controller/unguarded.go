@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 )
@@ -56,7 +57,7 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 			return state.ExitCode, nil
 		case told && !over && !draining:
 			draining = true
-			c.o.Workload.Drain(c.o.Policy.plan(time.Now(), toldAt.Add(c.o.Policy.StopGracePeriod-exitReserve)))
+			c.o.Workload.Drain(planOf(&c.o.Policy, time.Now(), toldAt.Add(c.o.Policy.StopGracePeriod-decide.ExitReserve)))
 		}
 		select {
 		case <-ctx.Done():
@@ -76,7 +77,7 @@ func (c *Controller) lament(state *workload.State) {
 	old := c.published.Load()
 	now := *old
 	now.workload, now.failure, now.events, now.next = *state, c.failure, c.journal.events, make(chan struct{})
-	now.snapshot.Workload = WorkloadFacts{
+	now.snapshot.Workload = decide.WorkloadFacts{
 		Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
 		Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 	}

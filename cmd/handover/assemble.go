@@ -10,12 +10,14 @@ import (
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // This file turns the configuration into the options of the other packages.
 
-func policy(cfg *config.Config) controller.Policy {
-	return controller.Policy{
+func policy(cfg *config.Config) decide.Policy {
+	return decide.Policy{
 		PollInterval:      cfg.Supervisor.PollInterval,
 		Settle:            cfg.Policy.Settle,
 		Discovery:         cfg.Policy.Discovery,
@@ -31,8 +33,8 @@ func policy(cfg *config.Config) controller.Policy {
 	}
 }
 
-func identity(self *peer.Self) controller.Self {
-	s := controller.Self{
+func identity(self *peer.Self) decide.Self {
+	s := decide.Self{
 		Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart,
 		StartMilli: self.StartMilli, Restarted: self.Restarted,
 	}

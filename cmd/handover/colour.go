@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
-	"github.com/handover-controller/handover/controller"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // painter colours text for a terminal, or leaves it as it is.
@@ -69,11 +70,11 @@ func (p painter) kind(text string) string {
 
 // condition paints a condition's status. That there is no younger instance is
 // nothing to worry about, that the workload is not ready may be.
-func (p painter) condition(c controller.Condition) string {
+func (p painter) condition(c decide.Condition) string {
 	switch {
-	case c.Status == controller.True:
+	case c.Status == decide.True:
 		return p.paint(green, string(c.Status))
-	case c.Type == controller.Ready && c.Status == controller.False, c.Status == controller.Unknown && c.Reason != "NoPeer":
+	case c.Type == decide.Ready && c.Status == decide.False, c.Status == decide.Unknown && c.Reason != "NoPeer":
 		return p.paint(yellow, string(c.Status))
 	}
 	return p.paint(plain, string(c.Status))

@@ -17,6 +17,8 @@ import (
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/peer/peertest"
 	"github.com/handover-controller/handover/supervisor"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 const (
@@ -34,7 +36,7 @@ type device struct {
 	network *peertest.Network
 	began   time.Time
 	boot    string
-	policy  controller.Policy
+	policy  decide.Policy
 	legacy  bool
 
 	mu         sync.Mutex
@@ -67,7 +69,7 @@ func newDevice() *device {
 		network: peertest.NewNetwork(peertest.Options{Seed: 1, Delay: time.Millisecond}),
 		began:   time.Now(), boot: "11111111-1111-1111-1111-111111111111", legacy: true,
 		servedBy: map[*container]bool{}, running: map[*container]bool{},
-		policy: controller.Policy{
+		policy: decide.Policy{
 			PollInterval: time.Second, Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second,
 			StopGracePeriod: 10 * time.Second, DrainTimeout: 30 * time.Second, DrainReserve: 3 * time.Second,
 			NotReadyAfter: 1500 * time.Millisecond, LegacyExpireAfter: 35 * time.Second,
@@ -100,7 +102,7 @@ type container struct {
 	start      peer.FirstStart
 	startMilli int64
 	runs       int
-	policy     controller.Policy
+	policy     decide.Policy
 	workload   *workloadFake
 	node       *peer.Node
 	controller *controller.Controller
@@ -124,7 +126,7 @@ type plan struct {
 	readyAfter time.Duration // 0: at once; negative: never
 	drains     time.Duration // how long its work takes after the stop signal
 	hangs      bool          // ignores the stop signal
-	policy     func(*controller.Policy)
+	policy     func(*decide.Policy)
 	anonymous  bool
 	unreadable bool
 	preflight  func(context.Context) error
@@ -199,7 +201,7 @@ func (c *container) run(p plan) {
 	options := controller.Options{
 		Policy: c.policy, AppID: app, Service: service, Peers: c.node, Supervisor: c.supervisor,
 		Workload: c.workload, Marker: c.marker, Logger: logger(c.letter),
-		Self: controller.Self{
+		Self: decide.Self{
 			Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart, StartMilli: self.StartMilli,
 			Boot: peer.BootHash(c.d.boot), Restarted: c.runs > 1 && !p.unreadable && !p.anonymous,
 		},

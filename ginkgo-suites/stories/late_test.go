@@ -9,10 +9,12 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
-func graceOf(d time.Duration) func(*controller.Policy) {
-	return func(p *controller.Policy) { p.StopGracePeriod = d }
+func graceOf(d time.Duration) func(*decide.Policy) {
+	return func(p *decide.Policy) { p.StopGracePeriod = d }
 }
 
 // stopped stands between a controller and its node: while it is stopped, the loop
@@ -51,7 +53,7 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 	})
 
 	story("takes a drain back when the new one dies before the stop signal", func(d *device) {
-		delay := func(p *controller.Policy) { p.DrainDelay, p.StopGracePeriod = 3*time.Second, time.Minute }
+		delay := func(p *decide.Policy) { p.DrainDelay, p.StopGracePeriod = 3*time.Second, time.Minute }
 		a := beginsOld(d, plan{policy: delay})
 		b := d.start("b", plan{readyAfter: time.Second})
 		a.term()

@@ -8,6 +8,8 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // soon is well above the latencies of network and Supervisor, and below what
@@ -78,7 +80,7 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 		d.start("b", plan{})
 		d.wait(10 * time.Minute)
 		Expect(a.phase()).To(Equal("serving"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonYoungerUnknown))
+		Expect(a.state().Reason).To(Equal(decide.ReasonYoungerUnknown))
 		d.breaks(nil)
 		d.wait(31 * time.Second)
 		Expect(a.phase()).To(Equal("released"))
@@ -245,7 +247,7 @@ var _ = Describe("A Supervisor that does not wait (14.13.10 and later)", func() 
 		Expect(a.phase()).To(Equal("holding"))
 		d.wait(200 * time.Millisecond)
 		Expect(a.phase()).To(Equal("draining"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonHoldEnded))
+		Expect(a.state().Reason).To(Equal(decide.ReasonHoldEnded))
 		d.wait(2 * time.Second)
 		Expect(a.phase()).To(Equal("ended"))
 		Expect(d.marked()).To(BeEmpty())
@@ -495,7 +497,7 @@ var _ = Describe("A container that is started again", func() {
 		a.run(plan{})
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("released"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonSteppedAside))
+		Expect(a.state().Reason).To(Equal(decide.ReasonSteppedAside))
 		Expect(a.workload.State().Run).To(BeZero(), "its workload was never started")
 		Expect(b.phase()).To(Equal("serving"))
 		d.wait(time.Hour)

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -150,7 +150,7 @@ func (w *world) anotherHolds() bool {
 // released, relies on: a younger one; under SIGTERM, any. Of a handover-lib peer
 // an answer that does not list the own container tells nothing.
 func (w *world) follows(p *peer.Peer) bool {
-	return !p.Told && !p.Ended() && !w.absent(p) && (w.Self.Told() || w.relate(p) == younger ||
+	return !p.Told && !p.Ended() && !w.absent(p) && (w.Self.Told() || w.relate(p) == Younger ||
 		p.Legacy && p.Instance == w.memory.Drain.For && w.own() == nil)
 }
 

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"strings"
@@ -147,7 +147,13 @@ func (u Unmet) text() string {
 // drain must begin so that it ends in order before SIGKILL. While nobody else
 // serves, there is nobody to look away to, so policy.drain_delay is no part of it.
 func (p *Policy) HoldAtMost() time.Duration {
-	return p.StopGracePeriod - p.DrainReserve - exitReserve
+	return p.StopGracePeriod - p.DrainReserve - ExitReserve
+}
+
+// HoldEnds is when the hold of an instance that is told must end.
+func (s *Snapshot) HoldEnds() time.Time {
+	w := &world{Snapshot: s}
+	return w.holdEnds()
 }
 
 // holdEnds is when the hold must end.

@@ -1,4 +1,10 @@
-package controller
+// Package decide says what an instance should do, from what it knows.
+//
+// It guarantees that it is pure: it does no input or output, starts nothing, reads
+// no clock and keeps nothing. The same Snapshot always gives the same Decision.
+// What it guarantees of hand-overs stands at Decide; what it does not know is
+// whether peers and Supervisor tell the truth.
+package decide
 
 import (
 	"strings"
@@ -22,7 +28,7 @@ import (
 func Decide(s Snapshot) Decision {
 	w := &world{Snapshot: &s, memory: s.Memory}
 	d := w.decide()
-	d.Memory = w.memory
+	d.Memory, d.Focus, d.Settle = w.memory, w.about, w.settle()
 	if !w.wake.IsZero() && !d.Exit {
 		d.RequeueAfter = w.wake.Sub(s.Now)
 	}
@@ -69,7 +75,7 @@ func (w *world) lingers() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
 		serves := p.Phase == peer.PhaseServing || p.Phase == peer.PhaseHolding
-		if serves && !p.Legacy && !p.Ended() && w.live(p) && w.relate(p) == older {
+		if serves && !p.Legacy && !p.Ended() && w.live(p) && w.relate(p) == Older {
 			return true
 		}
 	}
@@ -213,16 +219,19 @@ func (w *world) focus() *candidate {
 	return nil
 }
 
-// killAt is when the workload must be gone after SIGTERM. A repeat never moves
-// SIGKILL to later; whoever repeats it may have another time-out, which cannot be
+// KilledAt is when an instance that is told must expect SIGKILL. A repeat never
+// moves it to later; whoever repeats it may have another time-out, which cannot be
 // seen.
-func (w *world) killAt() time.Time {
-	at := w.Self.ToldAt.Add(w.Policy.StopGracePeriod)
-	if !w.Self.PressedAt.IsZero() {
-		at = earlier(at, w.Self.PressedAt.Add(pressedGrace))
+func (s *Snapshot) KilledAt() time.Time {
+	at := s.Self.ToldAt.Add(s.Policy.StopGracePeriod)
+	if !s.Self.PressedAt.IsZero() {
+		at = earlier(at, s.Self.PressedAt.Add(pressedGrace))
 	}
-	return at.Add(-exitReserve)
+	return at
 }
+
+// killAt is when the workload must be gone after SIGTERM.
+func (w *world) killAt() time.Time { return w.KilledAt().Add(-ExitReserve) }
 
 // exit ends the process.
 func (w *world) exit(code int, why Reason, message string) Decision {
@@ -251,7 +260,7 @@ func (w *world) base(phase peer.Phase, wish WorkloadWish) Decision {
 func (w *world) olderWaits() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if !p.Ended() && p.Phase < peer.PhaseDraining && w.relate(p) == older {
+		if !p.Ended() && p.Phase < peer.PhaseDraining && w.relate(p) == Older {
 			return true
 		}
 	}

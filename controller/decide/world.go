@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -11,8 +11,9 @@ import (
 // decision can forget to be made again.
 type world struct {
 	*Snapshot
-	memory Memory    // what the next decision will be told
-	wake   time.Time // the earliest such moment; zero: none
+	memory Memory          // what the next decision will be told
+	wake   time.Time       // the earliest such moment; zero: none
+	about  peer.InstanceID // whom the conditions are about; zero: nobody
 }
 
 // at notes that something changes at t.
@@ -56,17 +57,7 @@ func (w *world) fresh() bool {
 }
 
 // find returns the listed container of that id.
-func (w *world) find(id peer.ContainerID) *Listed {
-	if id == "" {
-		return nil
-	}
-	for i := range w.Supervisor.Containers {
-		if c := &w.Supervisor.Containers[i]; c.Short() == id {
-			return c
-		}
-	}
-	return nil
-}
+func (w *world) find(id peer.ContainerID) *Listed { return w.Supervisor.Find(id) }
 
 // own returns the own container as it is listed, or nil.
 func (w *world) own() *Listed { return w.find(w.Self.Container) }

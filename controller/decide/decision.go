@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -105,6 +105,10 @@ type Decision struct {
 	// HoldEnds is when the hold must end; zero while there is none.
 	HoldEnds   time.Time
 	Conditions []Condition
+	// Focus is the peer that the two signals are about; zero: there is none.
+	// Settle is how long both must hold.
+	Focus  peer.InstanceID
+	Settle time.Duration
 
 	// RequeueAfter is when to decide again if nothing happens; 0: never.
 	RequeueAfter time.Duration

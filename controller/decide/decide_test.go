@@ -1,21 +1,20 @@
-package controller_test
+package decide_test
 
 import (
+	"github.com/handover-controller/handover/controller/decide/decidetest"
+
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/handover-controller/handover/controller"
+	. "github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )
 
 var (
-	both = func(s *Snapshot) {
-		hears(youngerPeer())(s)
-		answers(otherListed("Running"), ownListed("Running"))(s)
-	}
+	both       = decidetest.Both
 	bothAcking = func(s *Snapshot) {
 		hears(youngerPeer(), acking)(s)
 		answers(otherListed("Running"), ownListed("Stopping"))(s)

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -74,8 +74,8 @@ const (
 	// earlier, and Supervisors since v14.13.10 fail with a container that does not
 	// run at that moment, so that its own fix is not applied.
 	lingerFor = 10 * time.Second
-	// exitReserve is kept for the end of the process itself before SIGKILL.
-	exitReserve = 500 * time.Millisecond
+	// ExitReserve is kept for the end of the process itself before SIGKILL.
+	ExitReserve = 500 * time.Millisecond
 	// listenFor is how long a restarted instance listens before it starts its
 	// workload; answerWithin is how much longer it waits for the Supervisor if
 	// it heard a peer that may be younger.
@@ -192,6 +192,19 @@ type Answers struct {
 	Rotated bool
 }
 
+// Find returns the listed container of that id, nil if there is none.
+func (a *Answers) Find(id peer.ContainerID) *Listed {
+	if id == "" {
+		return nil
+	}
+	for i := range a.Containers {
+		if c := &a.Containers[i]; c.Short() == id {
+			return c
+		}
+	}
+	return nil
+}
+
 // Listed is a container in the Supervisor's list with what was learnt about it
 // over time.
 type Listed struct {
@@ -210,10 +223,10 @@ type Listed struct {
 }
 
 // Short is the container's id in the form that peers use.
-func (l *Listed) Short() peer.ContainerID { return shortID(l.ID) }
+func (l *Listed) Short() peer.ContainerID { return ShortID(l.ID) }
 
-// shortID cuts an id to the form that peers use.
-func shortID(id string) peer.ContainerID {
+// ShortID cuts an id to the form that peers use.
+func ShortID(id string) peer.ContainerID {
 	if len(id) > 12 {
 		id = id[:12]
 	}

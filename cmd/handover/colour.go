@@ -4,7 +4,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/handover-controller/handover/cmd/handover/demo"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 
 	"github.com/handover-controller/handover/controller/decide"
 )
@@ -29,7 +29,7 @@ const (
 // coloured reports whether the output is a terminal that wants colours: not with
 // NO_COLOR (no-color.org) nor with TERM=dumb.
 func coloured(out *os.File, environ []string) bool {
-	return lookup(environ)("NO_COLOR") == "" && demo.Interactive(out, environ)
+	return terminal.Colour(environ) && terminal.Interactive(out, environ)
 }
 
 // paint is not inlined, for the size of the binary: it has many callers.

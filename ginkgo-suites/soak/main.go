@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
@@ -94,8 +95,8 @@ func options(args, environ []string, out *os.File, errOut io.Writer) (demo.SoakO
 			return o, fmt.Errorf("--program must be the path of handover: %w", err)
 		}
 	}
-	if !*plain && demo.Interactive(out, environ) {
-		o.Columns = func() int { return demo.Columns(out) }
+	if !*plain && terminal.Interactive(out, environ) {
+		o.Columns = func() int { return terminal.Columns(out) }
 	}
 	return o, nil
 }

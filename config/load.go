@@ -20,8 +20,11 @@ type Options struct {
 	Environ []string
 	// Dir is where handover.yaml is looked for; empty is the working directory.
 	Dir string
-	// Open opens a file by its path; nil is os.Open. An error of its for which
-	// errors.Is(err, fs.ErrNotExist) means that there is none.
+	// Open opens a file by its path. An error for which errors.Is(err,
+	// fs.ErrNotExist) means that there is none. Nil opens regular files only,
+	// and looks who may write them: for root, a file that was not named (by Path
+	// or HANDOVER_CONFIG) and that another user may write, or replace by way of a
+	// folder, is a problem; in all other cases that is a warning.
 	Open func(path string) (io.ReadCloser, error)
 }
 
@@ -98,9 +101,6 @@ func newLoader(o Options) *loader {
 		open: o.Open, environment: parseEnviron(o.Environ), keys: keys(),
 		inFile: map[string]any{}, inEnvironment: map[string]any{},
 		origins: map[string]Origin{}, bad: map[string]bool{},
-	}
-	if l.open == nil {
-		l.open = openFile
 	}
 	return l
 }

@@ -84,6 +84,9 @@ type Options struct {
 	Logger    *slog.Logger
 	// Version is shown in the status.
 	Version string
+	// DeferLimit is the longest time that one deferral may ask for: 0 is an hour,
+	// a negative one allows none.
+	DeferLimit time.Duration
 }
 
 // Controller keeps one instance in the state that Decide wants. One goroutine,
@@ -139,6 +142,9 @@ func New(o Options) (*Controller, error) {
 	}
 	if o.Policy.SupervisorOff {
 		o.Supervisor = nil
+	}
+	if o.DeferLimit == 0 {
+		o.DeferLimit = defaultDeferLimit
 	}
 	if o.Owner == nil || !o.Policy.Exclusive {
 		o.Owner = noOwner{}

@@ -17,6 +17,12 @@ import (
 // ErrTooLate is returned by Defer when the drain has begun, or must begin now.
 var ErrTooLate = errors.New("it is too late: the drain has begun, or must not be held up any more")
 
+// ErrTooLong is returned by Defer for a longer time than [Options.DeferLimit].
+var ErrTooLong = errors.New("that is longer than a deferral may be")
+
+// defaultDeferLimit is the longest deferral if nothing else is set.
+const defaultDeferLimit = time.Hour
+
 // deferral is a request of the workload for time.
 type deferral struct {
 	by     time.Duration
@@ -30,9 +36,12 @@ type deferralAnswer struct {
 
 // Defer asks that no drain begins for so long from now on; 0 withdraws that. A
 // new request replaces the last one. It returns until when the drain is held
-// up; after SIGTERM the end of the hold comes first. The error is ErrTooLate,
-// or the context's.
+// up; after SIGTERM the end of the hold comes first. The error is ErrTooLong,
+// ErrTooLate, or the context's.
 func (c *Controller) Defer(ctx context.Context, by time.Duration) (until time.Time, err error) {
+	if limit := max(0, c.o.DeferLimit); by > limit {
+		return time.Time{}, fmt.Errorf("%v: %w: at most %v is allowed (policy.defer_limit); ask again before it is over", by, ErrTooLong, limit)
+	}
 	r := deferral{by: max(0, by), answer: make(chan deferralAnswer, 1)}
 	select {
 	case c.deferrals <- r:
@@ -94,6 +103,9 @@ func (c *Controller) serveDefer(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	until, err := c.Defer(ctx, by)
 	switch {
+	case errors.Is(err, ErrTooLong):
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	case errors.Is(err, ErrTooLate):
 		http.Error(w, err.Error(), http.StatusConflict)
 		return

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/config/trusted"
 )
 
 // Marker is the file "handover-complete" by which an old container tells a
@@ -18,7 +20,9 @@ import (
 // Its folder is one of the host, shared with the service's other containers and
 // mounted before they start. So the file outlives the container that wrote it,
 // and whoever shares the folder can put anything in its place: nothing is ever
-// written through a symbolic link, and no folder is created or removed.
+// written or removed through a symbolic link in its place, nor through one of
+// another user on the way to it, and no folder is created or removed. It needs no
+// temporary file: an empty file is complete as soon as it exists.
 //
 // Errors wrap those of the system (errors.Is with fs.ErrNotExist,
 // fs.ErrPermission, syscall.EISDIR, …) and name the path.
@@ -35,46 +39,74 @@ func (m *Marker) Path() string { return m.path }
 // else is in its place (a symbolic link, a pipe) is replaced; a folder is an
 // error, and so is a missing parent folder.
 func (m *Marker) Write() error {
+	folder, name, err := m.open()
+	if err != nil {
+		return m.wrap("write", err)
+	}
+	defer func() { _ = folder.Close() }() // it was only looked into
+	return m.wrap("write", write(int(folder.Fd()), name))
+}
+
+func write(folder int, name string) error {
 	const mode, attempts = 0o644, 10
 	var err error
 	for range attempts {
-		var file *os.File
+		var file int
 		// With O_EXCL a link at the path is an error, wherever it leads.
-		file, err = os.OpenFile(m.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-		if err == nil {
-			return m.wrap("write", file.Close())
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return m.wrap("write", err)
-		}
-		info, lerr := os.Lstat(m.path)
+		file, err = unix.Openat(folder, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 		switch {
-		case missing(lerr): // gone in between
+		case err == nil:
+			return unix.Close(file)
+		case err == unix.EINTR:
 			continue
-		case lerr != nil:
-			return m.wrap("write", lerr)
-		case info.Mode().IsRegular():
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+		var st unix.Stat_t
+		serr := unix.Fstatat(folder, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		switch kind := st.Mode & unix.S_IFMT; {
+		case missing(serr): // gone in between
+			continue
+		case serr != nil:
+			return serr
+		case kind == unix.S_IFREG:
 			return nil
-		case info.IsDir():
-			return m.wrap("write", unix.EISDIR)
+		case kind == unix.S_IFDIR:
+			return unix.EISDIR
 		}
 		// unlink removes the link, not what it leads to, and never a folder.
-		if uerr := unix.Unlink(m.path); uerr != nil && !missing(uerr) {
-			return m.wrap("write", uerr)
+		if uerr := unix.Unlinkat(folder, name, 0); uerr != nil && !missing(uerr) {
+			return uerr
 		}
 	}
-	return m.wrap("write", err)
+	return err
+}
+
+// open opens the folder.
+func (m *Marker) open() (folder *os.File, name string, err error) {
+	if m.path == "" {
+		return nil, "", errNoPath
+	}
+	return trusted.OpenFolder(m.path)
 }
 
 // Remove removes the marker, and reports whether there was one. That there is
 // no file, or no folder, is no error. Of a symbolic link the link is removed.
 func (m *Marker) Remove() (removed bool, err error) {
-	err = unix.Unlink(m.path)
-	if err == nil {
+	folder, name, err := m.open()
+	switch {
+	case m.path == "" || missing(err):
+		return false, nil
+	case err != nil:
+		return false, m.wrap("remove", err)
+	}
+	defer func() { _ = folder.Close() }() // it was only looked into
+	if err = unix.Unlinkat(int(folder.Fd()), name, 0); err == nil {
 		return true, nil
 	}
 	// Where nothing can be written, the kernel says so before it looks.
-	if _, lerr := os.Lstat(m.path); missing(lerr) || missing(err) {
+	var st unix.Stat_t
+	if missing(err) || missing(unix.Fstatat(int(folder.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)) {
 		return false, nil
 	}
 	return false, m.wrap("remove", err)
@@ -96,20 +128,27 @@ func (m *Marker) writable() error {
 	if m.path == "" {
 		return errNoPath
 	}
-	folder := filepath.Dir(m.path)
-	info, err := os.Stat(folder)
+	path := filepath.Dir(m.path)
+	folder, name, err := m.open()
 	switch {
 	case missing(err):
-		return fmt.Errorf("the folder %s is missing, is this a balena container? %w", folder, fs.ErrNotExist)
+		return fmt.Errorf("the folder %s is missing, is this a balena container? %w", path, fs.ErrNotExist)
+	case err != nil:
+		return err
+	}
+	defer func() { _ = folder.Close() }() // it was only looked into
+	info, err := folder.Stat()
+	switch {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a folder: %w", folder, unix.ENOTDIR)
+		return fmt.Errorf("%s is not a folder: %w", path, unix.ENOTDIR)
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, folder, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("user %d cannot write to the folder %s, run the service as root or let that user write: %w", os.Geteuid(), folder, err)
+	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("user %d cannot write to the folder %s, run the service as root or let that user write: %w", os.Geteuid(), path, err)
 	}
-	if info, err := os.Lstat(m.path); err == nil && info.IsDir() {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(folder.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return fmt.Errorf("a folder is in its place, remove it: %w", unix.EISDIR)
 	}
 	return nil
@@ -130,7 +169,10 @@ func (m *Marker) wrap(verb string, err error) error {
 		err = named.Err
 	}
 	hint := ""
+	var link *trusted.Error
 	switch {
+	case errors.As(err, &link):
+		hint = "; remove that link, or name a path without it"
 	case errors.Is(err, unix.EISDIR):
 		hint = "; a folder is in its place, remove it"
 	case missing(err):

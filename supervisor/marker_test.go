@@ -130,6 +130,39 @@ var _ = Describe("The marker", func() {
 		}
 	})
 
+	Describe("behind a link to its folder", func() {
+		var secret string
+		BeforeEach(func() {
+			elsewhere := GinkgoT().TempDir()
+			secret = filepath.Join(elsewhere, "handover-complete")
+			Expect(os.WriteFile(secret, []byte("secret"), 0o600)).To(Succeed())
+			Expect(os.Symlink(elsewhere, filepath.Join(folder, "link"))).To(Succeed())
+			marker = supervisor.NewMarker(filepath.Join(folder, "link", "handover-complete"))
+		})
+
+		It("is used if the link is of the same user", func() {
+			Expect(marker.Check()).To(Succeed())
+			Expect(removed()).To(BeTrue())
+			Expect(marker.Write()).To(Succeed())
+			Expect(secret).To(BeAnExistingFile())
+		})
+
+		It("is neither removed nor written if the link is of another user", func() {
+			if os.Geteuid() != 0 {
+				Skip("only root can give a link to another user; run this suite as root as well")
+			}
+			Expect(os.Lchown(filepath.Join(folder, "link"), 54321, 54321)).To(Succeed())
+			for _, err := range []error{marker.Check(), marker.Write(), func() error { _, err := marker.Remove(); return err }()} {
+				Expect(err).To(MatchError(ContainSubstring(filepath.Join(folder, "link") + " is a link of user 54321, which is not followed")))
+			}
+			Expect(marker.Write()).To(MatchError(ContainSubstring("remove that link")))
+			Expect(os.ReadFile(secret)).To(BeEquivalentTo("secret"))
+			Expect(os.Remove(secret)).To(Succeed())
+			Expect(marker.Write()).NotTo(Succeed())
+			Expect(secret).NotTo(BeAnExistingFile())
+		})
+	})
+
 	It("replaces a pipe, without waiting for a reader", func() {
 		Expect(unix.Mkfifo(path, 0o600)).To(Succeed())
 		Expect(marker.Write()).To(Succeed())

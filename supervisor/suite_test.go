@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gleak"
 
+	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
 	"github.com/handover-controller/handover/supervisor"
 )
 

@@ -22,9 +22,10 @@ func newDefer(load *loader, s streams) *cobra.Command {
 over. A new request replaces the last one, 0 withdraws it. After SIGTERM it lasts
 at most until the hold must end: stop_grace_period, less what the drain needs. A
 second SIGTERM ends it at once. A service that is started again has to ask again.
+One request may ask for policy.defer_limit at most, which is an hour by default.
 
 It prints until when the drain is held up. The exit status is 1 if it is too
-late, because the drain has begun.`,
+late, because the drain has begun, or if the time is too long.`,
 		Example: "  handover defer 30s\n  handover defer 0",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -16,7 +16,7 @@ import (
 const (
 	exitFailure = 1  // what was asked for did not succeed
 	exitUsage   = 64 // EX_USAGE: wrong arguments
-	exitConfig  = 78 // EX_CONFIG: wrong configuration
+	exitConfig  = 78 // EX_CONFIG: wrong configuration, or limits that are too low
 )
 
 type streams struct{ in, out, err *os.File }
@@ -39,6 +39,10 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // execute runs the command line and returns the exit status.
 func execute(args, environ []string, s streams) int {
+	if err := checkLimits(); err != nil {
+		fmt.Fprintln(s.err, "handover:", err)
+		return exitConfig
+	}
 	root := newRoot(environ, s)
 	root.SetArgs(args)
 	ran, err := root.ExecuteC()

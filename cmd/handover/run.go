@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -44,8 +45,11 @@ configuration.`,
 			signals := make(chan os.Signal, 4)
 			signal.Notify(signals, stopSignals()...)
 			defer signal.Stop(signals)
+			var at progress
+			forwarder := workload.NewForwarder(&at)
+			defer forwarder.Close()
 			smallFootprint()
-			return runService(load, s, args, signals)
+			return untilOver(signals, &at, func() error { return runService(load, s, args, &at) })
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -63,7 +67,7 @@ func stopSignals() []os.Signal {
 }
 
 // runService builds the instance from its parts, runs it, and takes it apart.
-func runService(load *loader, s streams, argv []string, signals <-chan os.Signal) error {
+func runService(load *loader, s streams, argv []string, at *progress) error {
 	loaded, err := load.load()
 	if err != nil {
 		return err
@@ -73,6 +77,7 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	for _, w := range loaded.Warnings {
 		log.Warn(w)
 	}
+	logFile(loaded.File, log)
 	self := peer.Identify(peer.IdentifyOptions{ContainerID: cfg.Service.ContainerID, StateDir: cfg.Service.StateDir})
 	for _, w := range self.Warnings {
 		log.Warn(w.Error())
@@ -88,8 +93,6 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 		return failed(err)
 	}
 	defer func() { _ = wl.Close() }()
-	forwarder := workload.NewForwarder(wl)
-	defer forwarder.Close()
 
 	node, err := newNode(cfg, &self, log)
 	if err != nil {
@@ -108,20 +111,10 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	defer cancel()
 	stopServing := serveStatus(ctx, cfg, ctl, log)
 	defer stopServing()
-	go func() {
-		for {
-			select {
-			case s := <-signals:
-				if s == syscall.SIGINT {
-					ctl.Interrupt()
-				} else {
-					ctl.Tell()
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	if s := at.built(wl, ctl); s != 0 {
+		log.Info("told to stop before the service was started: it is not started", "signal", s.String())
+		return &exitError{code: 128 + int(s)}
+	}
 	go giveBackOnceIdle(ctx, func() bool {
 		phase, _, _ := ctl.Glance()
 		return phase == peer.PhaseServing
@@ -138,6 +131,18 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// logFile says which file counts: there are four places where one may stand.
+func logFile(name string, log *slog.Logger) {
+	if name == "" {
+		log.Info("no configuration file was found: the environment and the defaults count")
+		return
+	}
+	if path, err := filepath.Abs(name); err == nil {
+		name = path
+	}
+	log.Info("the configuration file was read", "path", name)
 }
 
 func newLogger(c config.Log, out *os.File) *slog.Logger {

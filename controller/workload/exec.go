@@ -159,6 +159,12 @@ func startError(name, dir string, env []string, err error) *StartError {
 		e.hint = "make it executable (chmod +x), and see that its file system is not mounted noexec"
 	case errors.Is(err, syscall.ENOEXEC):
 		e.hint = "it was built for another architecture, or is a script without #! in its first line"
+	case errors.Is(err, syscall.EAGAIN):
+		e.hint = "there are as many processes as may be: raise the limit (pids_limit or ulimits: nproc in the compose file)"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		e.hint = "there are as many open files as may be: raise the limit (ulimits: nofile in the compose file)"
+	case errors.Is(err, syscall.ENOMEM):
+		e.hint = "there is no memory left: raise the limit (mem_limit in the compose file)"
 	default:
 		e.hint = "run it in a shell inside the container to see more"
 	}

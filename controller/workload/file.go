@@ -13,14 +13,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/config/trusted"
 )
 
 // removeStale removes the readiness file of an earlier run: a restarted
 // container keeps its files. If it can't be removed, the file as it is now
 // does not count; it is returned.
 func removeStale(path string, log *slog.Logger) fs.FileInfo {
-	err := os.Remove(path)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	err := unlink(path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil
 	}
 	stale, statErr := os.Stat(path)
@@ -30,6 +32,21 @@ func removeStale(path string, log *slog.Logger) fs.FileInfo {
 	log.Warn("readiness file of an earlier run cannot be removed; it counts once it has changed",
 		"path", path, "error", err)
 	return stale
+}
+
+// unlink removes what stands at the path: a file, or a link and not what it leads
+// to, but never a folder. Where a link of another user is on the way, nothing is
+// removed: it could lead to a file that only we may remove.
+func unlink(path string) error {
+	folder, name, err := trusted.OpenFolder(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }() // it was only looked into
+	if err := unix.Unlinkat(int(folder.Fd()), name, 0); err != nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
 }
 
 // fileReady tells that the file exists, and is not the one of an earlier run.

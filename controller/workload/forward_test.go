@@ -52,7 +52,12 @@ var _ = Describe("Forwarding signals", func() {
 			Expect(syscall.Kill(os.Getpid(), s.(syscall.Signal))).To(Succeed())
 			Eventually(got).Should(Receive(Equal(s)))
 		}
-		Expect(syscall.Kill(os.Getpid(), syscall.SIGPIPE)).To(Succeed())
+		Expect(signals).To(ContainElements(syscall.SIGSTKFLT, syscall.SIGIO, syscall.SIGPWR, syscall.Signal(35), syscall.Signal(64)))
+		for _, s := range []syscall.Signal{
+			syscall.SIGPIPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS,
+		} {
+			Expect(syscall.Kill(os.Getpid(), s)).To(Succeed())
+		}
 		Consistently(got, "20ms").ShouldNot(Receive())
 		f.Close()
 	})

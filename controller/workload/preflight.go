@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // Preflight runs the preflight command, with the workload's environment,
@@ -12,7 +11,7 @@ import (
 // is 0; when ctx ends it is killed, with its process group.
 func (w *Workload) Preflight(ctx context.Context) error {
 	o := &w.options
-	null, err := os.Open(os.DevNull)
+	null, err := w.openNull("process.preflight")
 	if err != nil {
 		return fmt.Errorf("workload: preflight command: %w", err)
 	}

@@ -80,7 +80,7 @@ func plain(ctx context.Context, err error) error {
 // commandProbe runs a command; it has no input, and nobody sees its output.
 func (r *run) commandProbe(c Command) probe {
 	return func(ctx context.Context) (string, error) {
-		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		null, err := r.w.openNull("readiness.command")
 		if err != nil {
 			return "", err
 		}

@@ -189,7 +189,7 @@ func (r *run) next(at progress) (step, time.Time) {
 }
 
 func (r *run) startPreStop() *process {
-	null, err := os.Open(os.DevNull)
+	null, err := r.w.openNull("process.pre_stop")
 	if err == nil {
 		defer null.Close()
 		o := &r.w.options
@@ -267,6 +267,10 @@ func (r *run) finish(preStop *process) {
 		attributes = append(attributes, "signal", signal.String())
 	}
 	r.w.log.Info("workload ended", attributes...)
+	if at := r.w.State().SignalledAt; at.IsZero() && wantsToBeInit(r.w.options.Argv[0], code, now.Sub(r.started)) {
+		r.w.log.Warn("the workload is an init, and ended at once: many insist on being process 1 of the container, and that is handover; run the service itself with handover, without this init",
+			"command", r.w.options.Argv[0], "exitCode", code)
+	}
 }
 
 // watched is closed when the readiness watch has ended.

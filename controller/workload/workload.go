@@ -71,6 +71,7 @@ type Workload struct {
 	reaper    *Reaper
 	ownReaper bool
 	changed   chan struct{}
+	noNull    sync.Once // it was said that /dev/null is missing
 
 	starting sync.Mutex // held by Start and Close
 

@@ -328,6 +328,28 @@ var _ = Describe("A deferral", func() {
 		Expect(a.state().Instance.DeferredUntil).To(BeNil())
 	})
 
+	story("does not outlive the start of the workload, if it was asked for before", func(d *device) {
+		d.policy.Exclusive, d.lock = true, &lock{}
+		beginsOld(d, plan{drains: 2 * time.Second})
+		b := d.start("b", plan{})
+		d.wait(time.Second)
+		Expect(b.phase()).To(Equal("prepared"))
+		later(b, time.Hour)
+		Expect(b.state().Instance.DeferredUntil).NotTo(BeNil())
+		d.wait(2 * time.Second)
+		Expect(b.phase()).To(Equal("serving"))
+		Expect(b.state().Instance.DeferredUntil).To(BeNil())
+	})
+
+	story("is an hour at most, if nothing else is configured", func(d *device) {
+		a := beginsOld(d, plan{})
+		_, err := a.controller.Defer(context.Background(), time.Hour+1)
+		Expect(err).To(MatchError(controller.ErrTooLong))
+		Expect(err).To(MatchError(ContainSubstring("at most 1h0m0s is allowed (policy.defer_limit)")))
+		Expect(a.state().Instance.DeferredUntil).To(BeNil())
+		Expect(later(a, time.Hour)).To(Equal(time.Hour))
+	})
+
 	story("is ended by a second SIGTERM", func(d *device) {
 		a := beginsOld(d, plan{})
 		later(a, time.Minute)

@@ -74,13 +74,13 @@ var _ = Describe("Readiness", func() {
 
 		It("follows the answers", func() {
 			w := start(workload.Options{Argv: self("trap"), Readiness: rule()})
-			Eventually(reason(w)).Should(Equal("http: 503 Service Unavailable"))
+			Eventually(reason(w)).Should(Equal("GET " + server.URL + "/health: 503 Service Unavailable"))
 			for _, good := range []int64{200, 204, 302, 399} {
 				status.Store(good)
 				Eventually(ready(w)).Should(BeTrue())
 				status.Store(404)
 				Eventually(ready(w)).Should(BeFalse())
-				Expect(w.State().NotReadyReason).To(Equal("http: 404 Not Found"))
+				Expect(w.State().NotReadyReason).To(Equal("GET " + server.URL + "/health: 404 Not Found"))
 				Expect(w.State().EverReady).To(BeTrue())
 			}
 		})
@@ -102,13 +102,14 @@ var _ = Describe("Readiness", func() {
 			r.Timeout = 20 * time.Millisecond
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
 			status.Store(0)
-			Eventually(reason(w)).Should(Equal("no answer in time"))
+			Eventually(reason(w)).Should(Equal("GET " + server.URL + "/health: no answer in time"))
 		})
 
-		It("says why nobody answers, without the URL", func() {
-			r := quick(workload.Readiness{HTTP: "http://user:password@" + simulator.FreeAddress() + "/?token=x"})
+		It("says why nobody answers, without what may be secret", func() {
+			address := simulator.FreeAddress()
+			r := quick(workload.Readiness{HTTP: "http://user:password@" + address + "/health?token=x#y"})
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
-			Eventually(reason(w)).Should(Equal("connection refused"))
+			Eventually(reason(w)).Should(Equal("GET http://" + address + "/health?…: connection refused"))
 		})
 
 		It("asks at once, soon again, and then in each period only", func() {
@@ -137,7 +138,7 @@ var _ = Describe("Readiness", func() {
 		It("is a connection", func() {
 			address := simulator.FreeAddress()
 			w := start(workload.Options{Argv: self("trap"), Readiness: quick(workload.Readiness{TCP: address})})
-			Eventually(reason(w)).Should(Equal("connection refused"))
+			Eventually(reason(w)).Should(Equal("connect to " + address + ": connection refused"))
 			listener, err := net.Listen("tcp", address)
 			Expect(err).NotTo(HaveOccurred())
 			Eventually(ready(w)).Should(BeTrue())

@@ -282,7 +282,7 @@ func (c *Controller) look() Snapshot {
 	s := Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
 		Workload: WorkloadFacts{
-			Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
+			Started: c.started, Ready: state.Ready, EverReady: state.EverReady, NotReady: state.NotReadyReason,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 		},
 		DeferredUntil: c.deferred, Preflight: c.flight.passed, Owner: c.ownership(),

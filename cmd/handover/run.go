@@ -73,6 +73,9 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	for _, w := range loaded.Warnings {
 		log.Warn(w)
 	}
+	for _, g := range loaded.Gaps {
+		log.Warn(g.Message, "why", g.Why, "hint", g.Hint)
+	}
 	self := peer.Identify(peer.IdentifyOptions{ContainerID: cfg.Service.ContainerID, StateDir: cfg.Service.StateDir})
 	for _, w := range self.Warnings {
 		log.Warn(w.Error())

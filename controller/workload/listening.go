@@ -98,7 +98,7 @@ func (p *listeningProbe) search(sockets listeners) (string, error) {
 	}
 	switch {
 	case len(hidden) > 0:
-		return p.infer(sockets, ours, hidden)
+		return p.infer(sockets, ours, pids, hidden)
 	case !slices.Contains(pids, p.origin.group):
 		return "", errUnseen // /proc does not show it: hidepid, or none of our PID namespace
 	case given:
@@ -107,60 +107,60 @@ func (p *listeningProbe) search(sockets listeners) (string, error) {
 	return "", errNotListening
 }
 
-// infer finds the workload's socket among those whose holder cannot be seen.
-func (p *listeningProbe) infer(sockets listeners, ours map[string]bool, hidden []int) (string, error) {
+// infer finds the workload's socket among those whose holder cannot be seen. It
+// must have been opened since the start, by a user that the workload runs as or by
+// the one that it had before.
+func (p *listeningProbe) infer(sockets listeners, ours map[string]bool, own, hidden []int) (string, error) {
 	if p.before == nil {
 		return "", errUnseen
 	}
-	opener := map[uint64]bool{0: true, uint64(os.Geteuid()): true} // before it changed its user
+	opener := map[uint64]bool{0: true, uint64(os.Geteuid()): true}
 	for _, pid := range hidden {
 		for _, user := range users(pid) {
 			opener[user] = true
 		}
 	}
-	unknown, candidates := listeners{}, listeners{}
-	for inode, l := range sockets {
-		if !ours[inode] && l.address.Addr().Unmap() != engineNames {
-			unknown[inode] = l
-		}
-	}
-	for inode := range unknown {
-		if _, old := p.before[inode]; !old {
-			candidates[inode] = unknown[inode]
-		}
-	}
-	if len(candidates) == 0 {
-		return "", errNotListening
-	}
-	seen := visibleSockets()
+	seen, strangers := visibleSockets(own)
 	if p.shared == nil {
 		shared := !ownNetwork()
-		for inode := range unknown {
-			if _, old := p.before[inode]; old && !seen[inode] {
-				shared = true // a program outside of this container
-			}
-		}
 		p.shared = &shared
 	}
-	if *p.shared {
-		return "", errOthers
+	others := *p.shared || slices.ContainsFunc(strangers, func(pid int) bool {
+		return slices.ContainsFunc(users(pid), func(user uint64) bool { return opener[user] })
+	})
+	candidates := listeners{}
+	for inode, l := range sockets {
+		_, old := p.before[inode]
+		switch {
+		case ours[inode], seen[inode], l.address.Addr().Unmap() == engineNames:
+		case old:
+			others = true // it is of a program outside of this container
+		case opener[l.user]:
+			candidates[inode] = l
+		}
 	}
-	maps.DeleteFunc(candidates, func(inode string, l listener) bool { return seen[inode] || !opener[l.user] })
-	if len(candidates) == 0 {
+	switch {
+	case len(candidates) == 0:
 		return "", errNotListening
+	case others:
+		return "", errOthers
 	}
 	p.inode = slices.Min(slices.Collect(maps.Keys(candidates)))
 	p.port = candidates[p.inode].port()
 	return p.found(), nil
 }
 
-// visibleSockets are the sockets of all processes that can be looked into.
-func visibleSockets() map[string]bool {
-	seen := map[string]bool{}
+// visibleSockets are the sockets of all processes that can be looked into, and
+// the processes that cannot and are not the workload's.
+func visibleSockets(own []int) (seen map[string]bool, strangers []int) {
+	seen = map[string]bool{}
 	for _, process := range processes() {
-		_ = eachSocket(strconv.Itoa(process.pid), func(inode, _ string) bool { seen[inode] = true; return true })
+		err := eachSocket(strconv.Itoa(process.pid), func(inode, _ string) bool { seen[inode] = true; return true })
+		if errors.Is(err, fs.ErrPermission) && !slices.Contains(own, process.pid) {
+			strangers = append(strangers, process.pid)
+		}
 	}
-	return seen
+	return seen, strangers
 }
 
 // lateWithin is how long after its start a workload that was taken for ready by

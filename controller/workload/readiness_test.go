@@ -13,6 +13,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/supervisor/simulator"
@@ -145,6 +146,18 @@ var _ = Describe("Readiness", func() {
 			Expect(listener.Close()).To(Succeed())
 			Eventually(ready(w)).Should(BeFalse())
 		})
+	})
+
+	It("says in the state, and once in the log, why it is overdue", func() {
+		log := gbytes.NewBuffer()
+		w := start(workload.Options{Argv: self("trap"), Logger: logger(log), Readiness: quick(workload.Readiness{
+			Command: workload.Command{Argv: []string{"sh", "-c", "exit 3"}},
+		})})
+		Eventually(reason(w)).Should(Equal("command: exit status 3"))
+		Expect(w.State().Overdue).To(BeEmpty())
+		Eventually(func() string { return w.State().Overdue }).Should(Equal("command: exit status 3"))
+		Eventually(log).Should(gbytes.Say(`level=WARN msg="workload still not ready" after=\S+ because="command: exit status 3"`))
+		Consistently(log, "200ms").ShouldNot(gbytes.Say("still not ready"))
 	})
 
 	Describe("command", func() {
@@ -378,6 +391,32 @@ var _ = Describe("Readiness", func() {
 			w, _ := started(workload.Options{Argv: self("trap"), Readiness: rule()})
 			Eventually(reason(w)).ShouldNot(Equal("starting"))
 			Consistently(ready(w), "100ms").Should(BeFalse())
+		})
+
+		It("is not one that it was started with", func() {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(listener.Close)
+			file, err := listener.(*net.TCPListener).File()
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(file.Close)
+			w, _ := started(workload.Options{Argv: self("trap"), Stdin: file, Readiness: rule()})
+			Eventually(reason(w)).Should(ContainSubstring("those that it was started with"))
+			Expect(w.State().Ready).To(BeFalse())
+		})
+
+		It("follows a workload that listens only after it was taken for ready", func() {
+			log := gbytes.NewBuffer()
+			r := rule()
+			r.After = time.Millisecond
+			address := simulator.FreeAddress()
+			w, out := started(workload.Options{Argv: self("late", address), Readiness: r, Logger: logger(log)})
+			Eventually(ready(w)).Should(BeTrue())
+			Expect(w.Signal(syscall.SIGUSR1)).To(Succeed())
+			Eventually(out.text).Should(ContainSubstring("listening"))
+			Eventually(log).Should(gbytes.Say("workload listens only now"))
+			Expect(w.Signal(syscall.SIGUSR1)).To(Succeed())
+			Eventually(ready(w)).Should(BeFalse())
 		})
 
 		It("is to be alive long enough otherwise", func() {

@@ -1,7 +1,6 @@
 package workload_test
 
 import (
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/controller/workload"
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // A service that changes its user may not be looked into: containers have no
@@ -72,13 +72,7 @@ var _ = Describe("Readiness auto of a workload that may not be looked into", fun
 	})
 
 	DescribeTable("is its age where what listens may be somebody else's, and the log does not say that it does not listen",
-		func(network string, before bool) {
-			if before {
-				// Of another container, in the same network: outside of its PID namespace.
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				Expect(err).NotTo(HaveOccurred())
-				DeferCleanup(l.Close)
-			}
+		func(network string) {
 			h := hidden(network, 2*time.Second, "127.0.0.1:0")
 			Eventually(reason(h)).Should(And(ContainSubstring("cannot be seen"), ContainSubstring("other programs listen in the same network")))
 			Expect(h.ready()).To(BeFalse())
@@ -87,33 +81,33 @@ var _ = Describe("Readiness auto of a workload that may not be looked into", fun
 			Eventually(log(h)).Should(MatchRegexp(`level=WARN msg="workload taken for ready because of its age" after=\S+ because="whether the workload listens on a TCP port cannot be seen`))
 			Expect(eventsText(h)).NotTo(MatchRegexp("level=WARN.*no process of the workload listens"))
 		},
-		Entry("one that containers share", "", true),
-		Entry("one with an interface of the machine's own", inNetwork(`ip link add eth0 type veth peer name here; ip link set eth0 up`), false),
+		Entry("a network that another container had before", inNetwork(`
+			"$3" child listen 127.0.0.1:9000 >/dev/null &
+			until grep -q 0100007F:2328 /proc/self/net/tcp; do sleep 0.01; done
+			set -- unshare --pid --fork --kill-child --mount-proc "$@"`)),
+		Entry("one with an interface of the machine's own", inNetwork(`ip link add eth0 type veth peer name here; ip link set eth0 up`)),
 	)
 
-	DescribeTable("is not what somebody else listens on", func(address string, rights ...string) {
+	DescribeTable("is not what somebody else listens on", func(address string, program ...string) {
 		h := hidden(alone, time.Hour)
 		Eventually(h.text).Should(ContainSubstring("up"))
-		of := "/proc/" + strconv.Itoa(h.pid()) + "/ns/"
-		inside := append([]string{"nsenter", "--net=" + of + "net", "--pid=" + of + "pid", "--"}, rights...)
-		other := launch{}.run(append(inside, self("child", "listen", address)...)...)
+		inside := []string{"nsenter", "--target=" + strconv.Itoa(h.pid()), "--net"}
+		other := launch{}.run(append(append(inside, program...), self("child", "listen", address)...)...)
 		Eventually(other.text).Should(ContainSubstring("up"))
 		Consistently(h.ready, "200ms").Should(BeFalse())
 	},
-		Entry("the engine's name server", "127.0.0.11:4053"),
-		Entry("a docker exec", "127.0.0.1:8081", "setpriv", "--bounding-set=-sys_ptrace"),
-		Entry("one with more rights, which may not be looked into either", "127.0.0.1:8082"),
+		Entry("the engine's name server", "127.0.0.11:4053", "--"),
+		Entry("a docker exec", "127.0.0.1:8081", "--pid", "--", "setpriv", "--bounding-set=-sys_ptrace"),
+		Entry("one with more rights, which may not be looked into either", "127.0.0.1:8082", "--pid", "--"),
 	)
 })
 
-var _ = Describe("A probe for want of descriptors", func() {
-	It("tells nothing: the workload stays ready", func() {
-		h := launch{}.host(settings{
-			Argv: self("child", "plain"),
-			Readiness: workload.Readiness{
-				Command: workload.Command{Argv: []string{"true"}}, Period: 10 * time.Millisecond, ServingPeriod: 10 * time.Millisecond, Failures: 1,
-			},
-		})
+var _ = DescribeTable("A probe that fails for want of descriptors tells nothing: the workload stays ready",
+	func(rule func(address string) workload.Readiness) {
+		address := simulator.FreeAddress()
+		r := rule(address)
+		r.Period, r.ServingPeriod, r.Failures = 10*time.Millisecond, 10*time.Millisecond, 1
+		h := launch{}.host(settings{Argv: self("child", "listen", address), Readiness: r})
 		Eventually(h.ready).Should(BeTrue())
 		limit := func(n uint64) {
 			GinkgoHelper()
@@ -126,5 +120,9 @@ var _ = Describe("A probe for want of descriptors", func() {
 		h.signal(syscall.SIGTERM)
 		Expect(h.exit()).To(BeZero())
 		Expect(eventsText(h)).NotTo(ContainSubstring("not ready any more"))
-	})
-})
+	},
+	Entry("tcp", func(address string) workload.Readiness { return workload.Readiness{TCP: address} }),
+	Entry("command", func(string) workload.Readiness {
+		return workload.Readiness{Command: workload.Command{Argv: []string{"true"}}}
+	}),
+)

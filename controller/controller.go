@@ -344,7 +344,7 @@ func (c *Controller) look() decide.Snapshot {
 	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
 		Workload: decide.WorkloadFacts{
-			Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
+			Started: c.started, Ready: state.Ready, EverReady: state.EverReady, NotReady: state.NotReadyReason,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 			Stopping: !state.SignalledAt.IsZero(),
 		},

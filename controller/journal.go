@@ -312,6 +312,9 @@ func (j *journal) observedWorkload(now *workload.State) {
 			j.record(slog.LevelWarn, "WorkloadNotReady", "the workload is not ready any more: "+now.NotReadyReason)
 		}
 	}
+	if now.Overdue != "" && now.Overdue != was.Overdue {
+		j.record(slog.LevelWarn, "WorkloadNotReady", "the workload is still not ready: "+now.Overdue)
+	}
 	if !now.SignalledAt.IsZero() && was.SignalledAt.IsZero() {
 		j.record(slog.LevelInfo, "StopSignalSent", "the workload was sent its stop signal")
 	}

@@ -112,6 +112,9 @@ func exclusive(cfg *config.Config, wl *workload.Workload, log *slog.Logger, o *c
 
 func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log *slog.Logger) (*workload.Workload, error) {
 	r := cfg.Readiness
+	if r.AfterAuto {
+		r.After = cfg.AliveAfter()
+	}
 	return workload.New(workload.Options{
 		Argv: argv, StopSignal: cfg.Process.StopSignal, PreStop: workload.Command{Argv: cfg.Process.PreStop.Argv},
 		Preflight: workload.Command{Argv: cfg.Process.Preflight.Argv}, Exclusive: cfg.Policy.Exclusive,

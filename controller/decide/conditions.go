@@ -21,6 +21,9 @@ func (w *world) conditions(b *candidate) []Condition {
 		ready.Reason, ready.Message = "NotStarted", "the workload has not been started"
 	default:
 		ready.Reason, ready.Message = "ProbeFailed", "the workload is not ready"
+		if w.Workload.NotReady != "" {
+			ready.Message += ": " + w.Workload.NotReady
+		}
 	}
 	who := "younger instance"
 	if w.Self.Told() {

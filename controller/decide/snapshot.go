@@ -240,6 +240,8 @@ type WorkloadFacts struct {
 	// Ready: it runs and its readiness probe says so. EverReady: it did so once
 	// since its last start.
 	Ready, EverReady bool
+	// NotReady says why it is not ready, in words for people; empty while it is.
+	NotReady string
 	// Ended: it has been started and does not run any more.
 	Ended bool
 	// ExitCode is its exit status once Ended: 128+n for a signal.

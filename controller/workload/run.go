@@ -27,6 +27,8 @@ type run struct {
 	unprobe  context.CancelFunc
 	watch    func(context.Context) // waits for readiness
 	watching sync.WaitGroup
+	overdue  *overdue // says why the workload is still not ready; nil: that is by rule
+	unasked  *overdue // says why it is not known whether it still is
 	terminal *terminal
 	main     *process
 	origin   origin
@@ -89,6 +91,7 @@ func (r *run) start(number int) error {
 	r.w.mu.Unlock()
 	r.w.wake()
 	r.w.log.Info("workload started", "pid", main.pid, "command", o.Argv[0])
+	context.AfterFunc(r.probing, func() { r.overdue.stop(); r.unasked.stop() })
 	r.watching.Go(func() { r.watch(r.probing) })
 	go r.supervise()
 	return nil
@@ -96,6 +99,7 @@ func (r *run) start(number int) error {
 
 // setReady notes what the readiness rule has found of this run.
 func (r *run) setReady(ready bool, reason string) {
+	reason = readable(reason)
 	now := time.Now()
 	var before, after State
 	r.w.update(r, func(s *State) {
@@ -107,11 +111,37 @@ func (r *run) setReady(ready bool, reason string) {
 	})
 	switch {
 	case after.Ready && !before.Ready:
+		r.overdue.over()
 		r.w.log.Info("workload ready", "after", now.Sub(r.started).Round(time.Millisecond), "because", reason)
 	case before.Ready && !after.Ready:
+		r.overdue.lost(reason)
 		r.w.log.Warn("workload not ready any more", "because", reason)
 	case after.NotReadyReason != before.NotReadyReason:
+		r.overdue.because(reason)
 		r.w.log.Debug("workload not ready yet", "because", reason)
+	}
+}
+
+// unknown notes that the readiness rule could find out nothing.
+func (r *run) unknown(err error) {
+	reason := readable("not known: " + err.Error())
+	if r.w.State().Ready {
+		r.unasked.because(reason)
+		return
+	}
+	r.setReady(false, reason)
+}
+
+// complain says why the workload is still not ready, in the log and in the state.
+func (r *run) complain(reason string) {
+	said := false
+	r.w.update(r, func(s *State) {
+		if !s.Ready && s.SignalledAt.IsZero() {
+			s.Overdue, said = reason, true
+		}
+	})
+	if said {
+		r.w.log.Warn("workload still not ready", "after", time.Since(r.started).Round(time.Millisecond), "because", reason)
 	}
 }
 

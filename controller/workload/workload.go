@@ -160,6 +160,9 @@ func (w *Workload) prepare() (*run, error) {
 	r := &run{w: w, env: w.options.Env, poke: make(chan struct{}, 1), ended: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.probing, r.unprobe = context.WithCancel(r.ctx)
+	r.overdue, r.unasked = newOverdue(r.complain), newOverdue(func(reason string) {
+		w.log.Warn("whether the workload is ready cannot be asked; what was known stays", "because", reason)
+	})
 	watch, err := w.readiness.prepare(r)
 	if err != nil {
 		r.cancel()

@@ -2,11 +2,15 @@ package peer
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"time"
 )
 
 const (
+	// clockGrain is how far a file's time may be behind: the kernel takes it from
+	// its last tick.
+	clockGrain = 20 * time.Millisecond
 	// blindFor is how long a look is worth something where no change is told:
 	// as long as the word of a peer that answers.
 	blindFor = time.Second
@@ -18,7 +22,7 @@ const (
 // folderEntry is what is known of another instance's files.
 type folderEntry struct {
 	raw  []byte   // what the announcement file held when it was last read
-	lock *os.File // open for as long as the instance lives; nil: not followed
+	lock *os.File // open for as long as the instance lives
 
 	good     bool          // raw is valid, and the newest
 	gone     bool          // it says that the instance ends
@@ -28,18 +32,26 @@ type folderEntry struct {
 	written  time.Time     // not before this; zero: nobody knows
 	vouched  time.Time     // what the last EventFresh said
 
+	// byWords: its lock cannot be opened. It is heard, and nothing tells that it lives.
+	byWords bool
+
+	askedAt   time.Time     // when it was last read that it asks
 	suspectAt time.Time     // when to try the lock again; zero: no reason to
 	suspicion time.Duration // the pause before
 }
 
 // sighting says how it came to a look at an instance's files.
 type sighting struct {
-	written bool      // the kernel told that the announcement was replaced, just now
+	written bool      // the kernel told that the announcement was replaced
+	told    time.Time // not before this; zero: it told nothing
 	lock    bool      // it told that something happened to the lock file
 	again   bool      // the lock is tried again
 	since   time.Time // what is new was written after this; zero: nobody knows
 	tidy    bool      // remove what belongs to nobody
 }
+
+// followed reports whether changes of its files are of interest.
+func (e *folderEntry) followed() bool { return e != nil && (e.lock != nil || e.byWords) }
 
 // forget closes what is open. The entry is not followed any more.
 func (e *folderEntry) forget() {
@@ -55,11 +67,18 @@ func (p *folderPeers) look(id InstanceID, s sighting) {
 	at := time.Now()
 	c, err := readAnnounced(p.path(id, announcedSuffix))
 	e := p.entries[id]
-	if e == nil || e.lock == nil {
+	if e.followed() && e.byWords && (err != nil || !p.sealed(id)) {
+		delete(p.entries, id)
+		e = nil
+	}
+	if !e.followed() {
 		p.meet(id, c, err, s, at)
 		return
 	}
 	p.hear(id, e, c, err, s, at)
+	if e.byWords {
+		return
+	}
 	state := probe(e.lock)
 	if state == lockFree && p.follow(id, e) {
 		state = lockHeld
@@ -101,6 +120,11 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 		return
 	}
 	lock, _, err := openPlain(p.path(id, lockSuffix))
+	if errors.Is(err, os.ErrPermission) && p.keep(id, e) {
+		e.byWords = true
+		p.folder.owed.Store(true)
+		p.date(e, c, s, at)
+	}
 	if err != nil {
 		return // an instance would have put it there first
 	}
@@ -117,12 +141,21 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 	p.vouch(id, e, at)
 }
 
+// sealed reports whether the instance has a lock that this user may not open.
+func (p *folderPeers) sealed(id InstanceID) bool {
+	lock, _, err := openPlain(p.path(id, lockSuffix))
+	if err == nil {
+		_ = lock.Close()
+	}
+	return errors.Is(err, os.ErrPermission)
+}
+
 // keep adds an entry. Where there is no room, one that is not followed gives
 // way.
 func (p *folderPeers) keep(id InstanceID, e *folderEntry) bool {
 	if _, known := p.entries[id]; !known && len(p.entries) >= maxInstances {
 		for other, o := range p.entries {
-			if o.lock == nil {
+			if !o.followed() {
 				delete(p.entries, other)
 				break
 			}
@@ -157,6 +190,9 @@ func (p *folderPeers) understand(id InstanceID, e *folderEntry, c content) DropR
 		return DropReplay
 	}
 	e.good, e.gone, e.sequence = true, a.Phase == PhaseGone, a.Sequence
+	if a.Ask && !e.gone {
+		e.askedAt = c.read
+	}
 	e.freshFor = a.ForgetAfter / 7 * 3
 	if a.ForgetAfter == 0 {
 		e.freshFor = p.folder.cfg.Interval / 2 * 3
@@ -171,10 +207,14 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 	case err != nil:
 		e.raw, e.good = nil, false
 	case !bytes.Equal(c.raw, e.raw):
+		question := IsQuestion(e.raw, c.raw)
 		e.raw, e.said, e.written = c.raw, false, time.Time{}
 		if drop := p.understand(id, e, c); drop != NotDropped {
 			p.folder.emit(Received{Time: at, Drop: drop}, shorten(c.raw))
 			return
+		}
+		if question {
+			p.folder.asked()
 		}
 		p.date(e, c, s, at)
 	case s.written && e.good:
@@ -183,15 +223,18 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 }
 
 // date finds out when the announcement was written, and hands it over once that
-// is known. Local observation goes first: just now if the kernel told, else not
-// before the last look. The file's own time only narrows that. For what was
-// there before the first look it is all that there is: it counts if it is
-// plausible. If not, the announcement counts once it has been rewritten, which
-// the instance does as soon as it sees the own file.
+// is known. Local observation goes first: what the kernel told was written after
+// it told of something the last time, anything else after the last look. The
+// file's own time only narrows that: what was told may have waited, because this
+// process was frozen. For what was there before the first look it is all that
+// there is: it counts if it is plausible. If not, the announcement counts once it
+// has been rewritten, which the instance does as soon as it sees the own file.
 func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) {
 	age := at.Round(0).Sub(c.modified)
 	switch written := at.Add(-age); {
-	case s.written:
+	case s.written && age > c.grain() && written.After(s.told.Add(-clockGrain)):
+		e.written = written
+	case s.written: // also where the clock was set meanwhile
 		e.written = at
 	case !s.since.IsZero() && age >= 0 && written.After(s.since):
 		e.written = written

@@ -35,9 +35,16 @@ type folderWatch struct {
 	folder *Folder
 	events *os.File
 	info   os.FileInfo  // of the folder
-	told   chan []touch // closed when nothing more will come
+	began  time.Time    // it is watched since then
+	told   chan touches // closed when nothing more will come
 	quit   chan struct{}
 	ended  sync.WaitGroup
+}
+
+// touches are what was told at once.
+type touches struct {
+	all   []touch
+	since time.Time // it happened after this
 }
 
 // touch says what happened to the files of an instance.
@@ -49,6 +56,7 @@ type touch struct {
 }
 
 func watchFolder(f *Folder) (*folderWatch, error) {
+	began := time.Now()
 	events, err := f.cfg.system.watch(f.cfg.Path)
 	if err != nil {
 		return nil, err
@@ -57,7 +65,7 @@ func watchFolder(f *Folder) (*folderWatch, error) {
 	if err != nil {
 		return nil, errors.Join(err, events.Close())
 	}
-	w := &folderWatch{folder: f, events: events, info: info, told: make(chan []touch), quit: make(chan struct{})}
+	w := &folderWatch{folder: f, events: events, info: info, began: began, told: make(chan touches), quit: make(chan struct{})}
 	w.ended.Go(w.run)
 	return w, nil
 }
@@ -68,27 +76,39 @@ func (w *folderWatch) close() {
 	w.ended.Wait()
 }
 
+const (
+	eventBuffer = 4 << 10
+	// maxEvent is the length of the longest event. A read that leaves as much room
+	// has read all that there was.
+	maxEvent = unix.SizeofInotifyEvent + unix.NAME_MAX + 1
+)
+
 // run tells of every batch of events that says something, until the watch is
 // closed or broken. Under a flood it waits, and events are lost in the kernel.
 func (w *folderWatch) run() {
 	defer close(w.told)
-	buf := make([]byte, 4<<10)
+	buf := make([]byte, eventBuffer)
+	since := w.began
 	var p pacer
 	for {
 		n, err := w.events.Read(buf)
 		if err != nil {
 			return
 		}
+		at := time.Now()
 		w.folder.wakeUps.Add(1)
 		all, over := w.parse(buf[:n])
 		if len(all) > 0 {
 			select {
-			case w.told <- all:
+			case w.told <- touches{all, since}:
 			case <-w.quit:
 				return
 			}
 		}
-		if over || !sleep(p.take(1+len(all), time.Now()), w.quit) {
+		if n <= len(buf)-maxEvent {
+			since = at
+		}
+		if over || !sleep(p.take(1+n>>10, at), w.quit) {
 			return
 		}
 	}

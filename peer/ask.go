@@ -78,10 +78,15 @@ func (t *table) came(e *entry, way int, at time.Time) {
 // that the same instance said before. By a way that skips repeats it was sent
 // for that alone, so it wants an answer by that way.
 func IsQuestion(before, now []byte) bool {
-	if len(now) < fieldsOffset || !saysTheSame(before, now) {
+	return saysTheSame(before, now) && Asks(now)
+}
+
+// Asks reports whether a datagram asks.
+func Asks(datagram []byte) bool {
+	var a Announcement
+	if len(datagram) < fieldsOffset {
 		return false
 	}
-	var a Announcement
-	_, ok := a.readFields(now[fieldsOffset:])
+	_, ok := a.readFields(datagram[fieldsOffset:])
 	return ok && a.Ask
 }

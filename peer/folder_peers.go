@@ -65,6 +65,7 @@ func (p *folderPeers) run() {
 // are followed first. Of others only the announcement matters.
 func (p *folderPeers) touched(t touches, now time.Time) {
 	p.burden.begin(now)
+	p.burden.missed = p.burden.missed || t.more
 	look := func(t touch, told time.Time) {
 		p.look(t.id, sighting{written: t.written, told: told, lock: t.lock, since: p.surveyed})
 	}

@@ -45,6 +45,7 @@ type folderWatch struct {
 type touches struct {
 	all   []touch
 	since time.Time // it happened after this
+	more  bool      // there is more that was not read yet
 }
 
 // touch says what happened to the files of an instance.
@@ -84,7 +85,7 @@ const (
 )
 
 // run tells of every batch of events that says something, until the watch is
-// closed or broken. Under a flood it waits, and events are lost in the kernel.
+// closed or broken, and that there are too many to be told in time. Under a flood it waits, and events are lost in the kernel.
 func (w *folderWatch) run() {
 	defer close(w.told)
 	buf := make([]byte, eventBuffer)
@@ -98,14 +99,15 @@ func (w *folderWatch) run() {
 		at := time.Now()
 		w.folder.wakeUps.Add(1)
 		all, over := w.parse(buf[:n])
-		if len(all) > 0 {
+		more := n > len(buf)-maxEvent
+		if len(all) > 0 || more {
 			select {
-			case w.told <- touches{all, since}:
+			case w.told <- touches{all, since, more}:
 			case <-w.quit:
 				return
 			}
 		}
-		if n <= len(buf)-maxEvent {
+		if !more {
 			since = at
 		}
 		if over || !sleep(p.take(1+n>>10, at), w.quit) {

@@ -84,6 +84,7 @@ type Folder struct {
 	wrote  atomic.Int64 // when the own announcement was written, after opened
 
 	owed  atomic.Bool // the next repeat is to be written, too: somebody waits for it
+	mute  atomic.Bool // the own announcement cannot be written
 	blind atomic.Bool // changes are not told: every Send is an occasion to look
 
 	write, survey chan struct{}
@@ -194,8 +195,10 @@ func (f *Folder) take(buf []byte) []byte {
 func (f *Folder) written(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.mute.Store(err != nil)
 	if err != nil {
 		err = fmt.Errorf("peer: write announcement: %w", err)
+		rouse(f.survey) // it cannot ask: it looks
 	} else {
 		f.wrote.Store(int64(time.Since(f.opened)))
 	}

@@ -32,8 +32,9 @@ type folderEntry struct {
 	written  time.Time     // not before this; zero: nobody knows
 	vouched  time.Time     // what the last EventFresh said
 
-	// byWords: its lock cannot be opened. It is heard, and nothing tells that it lives.
-	byWords bool
+	// byWords: its lock is not for this user. The kernel tells all the same when its
+	// file is closed. witnessed: it has not been since a word came.
+	byWords, witnessed bool
 
 	askedAt   time.Time     // when it was last read that it asks
 	suspectAt time.Time     // when to try the lock again; zero: no reason to
@@ -45,6 +46,7 @@ type sighting struct {
 	written bool      // the kernel told that the announcement was replaced
 	told    time.Time // not before this; zero: it told nothing
 	lock    bool      // it told that something happened to the lock file
+	closed  bool      // which was closed by who may write to it
 	again   bool      // the lock is tried again
 	since   time.Time // what is new was written after this; zero: nobody knows
 	tidy    bool      // remove what belongs to nobody
@@ -67,18 +69,19 @@ func (p *folderPeers) look(id InstanceID, s sighting) {
 	at := time.Now()
 	c, err := readAnnounced(p.path(id, announcedSuffix))
 	e := p.entries[id]
-	if e.followed() && e.byWords && (err != nil || !p.sealed(id)) {
+	if e.followed() && e.byWords {
+		p.hear(id, e, c, err, s, at)
+		p.witness(id, e, s, at)
+		if e.witnessed && err != nil || err == nil && p.sealed(id) {
+			return // its end is still to come, or it goes on
+		}
 		delete(p.entries, id)
-		e = nil
 	}
-	if !e.followed() {
+	if e = p.entries[id]; !e.followed() {
 		p.meet(id, c, err, s, at)
 		return
 	}
 	p.hear(id, e, c, err, s, at)
-	if e.byWords {
-		return
-	}
 	state := probe(e.lock)
 	if state == lockFree && p.follow(id, e) {
 		state = lockHeld
@@ -124,6 +127,7 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 		e.byWords = true
 		p.folder.owed.Store(true)
 		p.date(e, c, s, at)
+		p.witness(id, e, s, at)
 	}
 	if err != nil {
 		return // an instance would have put it there first
@@ -139,6 +143,25 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 	p.folder.owed.Store(true) // it wants to see the own file change
 	p.date(e, c, s, at)
 	p.vouch(id, e, at)
+}
+
+// witness tells what is known of the life of one whose lock is not for this user:
+// it lived when the kernel told that its announcement was replaced, and has lived
+// since if its lock file was not closed.
+func (p *folderPeers) witness(id InstanceID, e *folderEntry, s sighting, at time.Time) {
+	switch {
+	case s.closed && e.witnessed:
+		p.folder.emit(Received{Time: time.Now(), Event: EventDied, Instance: id}, nil)
+		e.witnessed, e.vouched = false, time.Time{}
+		return
+	case s.written:
+		e.witnessed = true
+	}
+	if e.witnessed && p.watch != nil {
+		p.vouch(id, e, at)
+	} else {
+		p.revoke(id, e, at)
+	}
 }
 
 // sealed reports whether the instance has a lock that this user may not open.
@@ -261,9 +284,10 @@ func (p *folderPeers) vouch(id InstanceID, e *folderEntry, at time.Time) {
 	if p.watch == nil {
 		until = sooner(until, at.Add(blindFor))
 	}
-	if until.After(at) && !until.Equal(e.vouched) {
+	mute := p.folder.mute.Load()
+	if until.After(at) && (mute || !until.Equal(e.vouched)) {
 		e.vouched = until
-		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until}, nil)
+		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until, Mute: mute}, nil)
 	}
 }
 

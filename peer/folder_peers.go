@@ -67,12 +67,15 @@ func (p *folderPeers) touched(t touches, now time.Time) {
 	p.burden.begin(now)
 	p.burden.missed = p.burden.missed || t.more
 	look := func(t touch, told time.Time) {
-		p.look(t.id, sighting{written: t.written, told: told, lock: t.lock, since: p.surveyed})
+		p.look(t.id, sighting{written: t.written, told: told, lock: t.lock, closed: t.closed, since: p.surveyed})
 	}
 	for _, one := range t.all {
 		switch {
 		case one.lost:
 			p.burden.lost, p.burden.missed = true, true
+			for _, e := range p.entries {
+				e.witnessed = false // the end of one may be among what was lost
+			}
 		case !p.entries[one.id].followed():
 		case p.burden.known():
 			look(one, t.since)

@@ -343,6 +343,19 @@ var _ = Describe("An instance that is killed", func() {
 	})
 })
 
+// locksOf returns the lock files that a process has open.
+func locksOf(pid int) (all []string) {
+	GinkgoHelper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	Expect(err).NotTo(HaveOccurred())
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasSuffix(target, ".lock") {
+			all = append(all, target)
+		}
+	}
+	return all
+}
+
 var _ = Describe("Instances of different users", func() {
 	BeforeEach(checkLeaks)
 
@@ -389,11 +402,15 @@ var _ = Describe("Instances of different users", func() {
 		Eventually(heard).Should(Equal(1))
 		a.say(peer.PhaseServing)
 		Eventually(heard).Should(Equal(2))
+		By("being told by the kernel, though the lock cannot be tried")
+		Expect(locksOf(b.cmd.Process.Pid)).To(BeEmpty())
+		Eventually(b.said).Should(ContainElement("fresh " + a.id.String()))
 		Expect(a.Close()).To(Succeed())
-		c := settle(dir, nil)
-		c.say(peer.PhaseServing)
-		Eventually(b.said).Should(ContainElement("heard " + c.id.String()))
-		Expect(b.said()).NotTo(ContainElement(Or(HavePrefix("fresh"), HavePrefix("died"))))
+		Eventually(b.said).Should(ContainElement("died " + a.id.String()))
+		c := start(residentConfig{Path: dir}, nil).ready()
+		Eventually(b.said).Should(ContainElement("fresh " + c.id.String()))
+		c.kill()
+		Eventually(b.said).Should(ContainElement("died " + c.id.String()))
 		Expect(b.left()).To(BeEmpty())
 	})
 

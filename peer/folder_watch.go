@@ -53,6 +53,7 @@ type touch struct {
 	id      InstanceID
 	written bool // the announcement was renamed into place
 	lock    bool // something happened to the lock file
+	closed  bool // it was closed by who may write to it
 	lost    bool // no instance: events were lost
 }
 
@@ -137,7 +138,7 @@ func (w *folderWatch) parse(buf []byte) (all []touch, over bool) {
 		case suffix == announcedSuffix:
 			all = addTouch(all, touch{id: id, written: mask&unix.IN_MOVED_TO != 0})
 		case suffix == lockSuffix:
-			all = addTouch(all, touch{id: id, lock: true})
+			all = addTouch(all, touch{id: id, lock: true, closed: mask&unix.IN_CLOSE_WRITE != 0})
 		}
 	}
 	return all, over
@@ -148,6 +149,7 @@ func addTouch(all []touch, t touch) []touch {
 		if all[i].id == t.id && !all[i].lost {
 			all[i].written = all[i].written || t.written
 			all[i].lock = all[i].lock || t.lock
+			all[i].closed = all[i].closed || t.closed
 			return all
 		}
 	}

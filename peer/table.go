@@ -217,6 +217,9 @@ func (t *table) event(r Received, at time.Time) (changed bool) {
 		}
 		changed = p.FreshUntil.Before(at) != r.Until.Before(at)
 		p.FreshUntil = r.Until
+		if r.Mute && r.Until.After(at) && p.LastHeard.Sub(e.elsewhere) >= elsewhereWithin {
+			p.LastHeard = later(p.LastHeard, at)
+		}
 		t.expires(e)
 	case EventDied:
 		changed = !p.Dead

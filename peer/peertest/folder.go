@@ -161,6 +161,7 @@ type Member struct {
 	locked bool // its lock is held
 	owed   bool // the next repeat is to be written, too
 	wrote  time.Time
+	mute   bool // it cannot write
 	failed error // of the last write, until Send has returned it
 	seen   map[peer.InstanceID]*sight
 }
@@ -226,7 +227,9 @@ func (m *Member) put(datagram []byte, repeat bool) error {
 // write replaces the announcement.
 func (m *Member) write(datagram []byte, repeat bool) {
 	f := m.folder
-	if f.readOnly || f.full {
+	m.mute = f.readOnly || f.full
+	if m.mute {
+		defer m.lookAround() // it cannot ask
 		m.failed, m.owed = errReadOnly, true
 		if !f.readOnly && !repeat && f.files[m.self] != nil {
 			delete(f.files, m.self)
@@ -302,9 +305,9 @@ func (m *Member) look(id peer.InstanceID) {
 	if f.blind && until.After(now.Add(blindFor)) {
 		until = now.Add(blindFor)
 	}
-	if until.After(now) && !until.Equal(s.vouched) {
+	if until.After(now) && (m.mute || !until.Equal(s.vouched)) {
 		s.vouched = until
-		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until}})
+		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until, Mute: m.mute}})
 	}
 }
 

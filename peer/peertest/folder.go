@@ -161,7 +161,7 @@ type Member struct {
 	locked bool // its lock is held
 	owed   bool // the next repeat is to be written, too
 	wrote  time.Time
-	mute   bool // it cannot write
+	mute   bool  // it cannot write
 	failed error // of the last write, until Send has returned it
 	seen   map[peer.InstanceID]*sight
 }

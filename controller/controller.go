@@ -110,6 +110,8 @@ type Controller struct {
 	unwritable bool // the marker could not be written
 	deferred   time.Time
 	ownerError string // why there is no lock
+	waitsSince time.Time
+	waitSaid   bool   // that somebody has the lock who is not heard
 	failure    string // the panic that ended reconciling
 
 	orders    orders
@@ -289,6 +291,7 @@ func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, erro
 		for _, due := range []time.Time{
 			c.poller.step(ctx, s.Now, d.Poll, d.AskSince, s.Self.Told()),
 			c.flight.step(ctx, s.Now, d.Preflight),
+			c.waited(d.Own && s.Owner.Lockable && !s.Owner.Held, s.Peers, s.Now),
 		} {
 			if wait := due.Sub(s.Now); !due.IsZero() && (d.RequeueAfter == 0 || wait < d.RequeueAfter) {
 				d.RequeueAfter = max(wait, time.Millisecond)

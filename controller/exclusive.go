@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/handover-controller/handover/controller/decide"
+	"github.com/handover-controller/handover/peer"
 )
 
 // noOwner is the right to run an exclusive workload where there is no lock.
@@ -46,6 +47,37 @@ func (c *Controller) ownership() decide.Ownership {
 		}
 	}
 	return o
+}
+
+// unheardFor is how long the right may be another's while nobody is heard who
+// could have it, before that is said.
+const unheardFor = 5 * time.Second
+
+// waited says once that somebody keeps the right who is not heard. It returns
+// when to call it again; zero: not before something changes.
+func (c *Controller) waited(waiting bool, peers []peer.Peer, now time.Time) time.Time {
+	for i := range peers {
+		waiting = waiting && peers[i].Ended()
+	}
+	if !waiting {
+		c.waitsSince, c.waitSaid = time.Time{}, false
+		return time.Time{}
+	}
+	if c.waitsSince.IsZero() {
+		c.waitsSince = now
+	}
+	due := c.waitsSince.Add(unheardFor)
+	switch {
+	case c.waitSaid:
+		return time.Time{}
+	case now.Before(due):
+		return due
+	}
+	c.waitSaid = true
+	c.journal.note(slog.LevelWarn, "OwnerLockUnheard",
+		"another process has the right to the exclusive workload, and no instance is heard that could have it, so this one waits: "+
+			"the file owner in announce.folder is locked; find that process (lslocks, fuser) and end it; who may write to the folder may lock, so let only this service's user write there")
+	return time.Time{}
 }
 
 // Pauses between two tries of the preflight command: doubled each time.

@@ -37,14 +37,15 @@ type announcer struct {
 	step    int // the next step of the burst; past the end: no burst
 	stepDue time.Time
 
-	news       bool      // the statement changed and was not sent since
-	nextNews   time.Time // the next regular announcement
-	lastSent   time.Time
-	askDue     time.Time
-	lastAsk    time.Time
-	answerDue  time.Time
-	lastAnswer time.Time
-	lastMet    time.Time
+	news        bool      // the statement changed and was not sent since
+	nextNews    time.Time // the next regular announcement
+	lastSent    time.Time
+	askingSince time.Time
+	askDue      time.Time
+	lastAsk     time.Time
+	answerDue   time.Time
+	lastAnswer  time.Time
+	lastMet     time.Time
 }
 
 // say takes over a new statement. Its acks must be sorted, and not change.
@@ -67,6 +68,9 @@ func (a *announcer) say(s Statement, now time.Time) {
 	if stepped || !slices.Equal(s.Acks, old.Acks) {
 		a.news = true
 		a.startBurst(now)
+	}
+	if s.Ask && !old.Ask {
+		a.askingSince = now
 	}
 	switch {
 	case !s.Ask:

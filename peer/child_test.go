@@ -46,6 +46,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if root := os.Getenv(usualVariable); root != "" {
+		if err := beUsual(root); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if folder := os.Getenv(ownerVariable); folder != "" {
 		if err := beOwner(folder); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -80,7 +80,11 @@ type Folder struct {
 	pending []byte // to be written; empty: nothing
 	failed  error  // of the last write, until Send has returned it
 
-	owed  atomic.Bool // the next repeat is to be written, too
+	opened time.Time
+	wrote  atomic.Int64 // when the own announcement was written, after opened
+
+	owed  atomic.Bool // the next repeat is to be written, too: somebody waits for it
+	mute  atomic.Bool // the own announcement cannot be written
 	blind atomic.Bool // changes are not told: every Send is an occasion to look
 
 	write, survey chan struct{}
@@ -113,6 +117,7 @@ func OpenFolder(cfg FolderConfig) (*Folder, error) {
 	}
 	f := &Folder{
 		cfg:     cfg,
+		opened:  time.Now(),
 		write:   make(chan struct{}, 1),
 		survey:  make(chan struct{}, 1),
 		looking: make(chan struct{}),
@@ -136,19 +141,36 @@ func (f *Folder) WakeUps() uint64 { return f.wakeUps.Load() }
 
 // Send has the datagram written to the own file and does not wait for that. It
 // fails if the write before it failed. Repeats are skipped, unless the last
-// write failed or somebody came who has to see the file change.
+// write failed, or somebody came or asked, who has to see the file change.
 func (f *Folder) Send(datagram []byte, repeat bool) error {
 	if isClosed(f.closing) {
 		return net.ErrClosed
-	}
-	if len(datagram) > MaxDatagram {
-		return errors.New("peer: write announcement: refused, it is too long")
 	}
 	if !repeat || f.blind.Load() {
 		rouse(f.survey)
 	}
 	if repeat && !f.owed.Load() {
 		return ErrSkipped
+	}
+	return f.put(datagram)
+}
+
+// Ask has a datagram that asks written, and does not wait for that, as Send. The
+// peers see it, and write their files again.
+func (f *Folder) Ask(datagram []byte) error {
+	if isClosed(f.closing) {
+		return net.ErrClosed
+	}
+	if f.blind.Load() {
+		rouse(f.survey)
+	}
+	return f.put(datagram)
+}
+
+// put leaves a datagram for the writer.
+func (f *Folder) put(datagram []byte) error {
+	if len(datagram) > MaxDatagram {
+		return errors.New("peer: write announcement: refused, it is too long")
 	}
 	f.mu.Lock()
 	f.pending = append(f.pending[:0], datagram...)
@@ -169,14 +191,26 @@ func (f *Folder) take(buf []byte) []byte {
 	return buf
 }
 
-// wrote notes how a write ended.
-func (f *Folder) wrote(err error) {
+// written notes how a write ended.
+func (f *Folder) written(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.mute.Store(err != nil)
 	if err != nil {
 		err = fmt.Errorf("peer: write announcement: %w", err)
+		rouse(f.survey) // it cannot ask: it looks
+	} else {
+		f.wrote.Store(int64(time.Since(f.opened)))
 	}
 	f.failed = err
+}
+
+// asked has the next repeat written, unless the own file is so new that it is an
+// answer: two that ask each other would never end.
+func (f *Folder) asked() {
+	if time.Since(f.opened)-time.Duration(f.wrote.Load()) >= answersWithin {
+		f.owed.Store(true)
+	}
 }
 
 // Receive waits for the next announcement that was written, or event.

@@ -52,8 +52,18 @@ func parseFolderName(name string) (id InstanceID, suffix string, ok bool) {
 // content is what was found in an announcement file.
 type content struct {
 	raw      []byte
+	read     time.Time
 	modified time.Time
 	drop     DropReason // it cannot be an announcement
+}
+
+// grain is up to how much later than its time says the file may have been written:
+// there are file systems that count whole seconds, or two.
+func (c content) grain() time.Duration {
+	if c.modified.Nanosecond() == 0 {
+		return 2 * time.Second
+	}
+	return clockGrain
 }
 
 // readAnnounced reads an announcement file, whatever stands in its place.
@@ -63,7 +73,7 @@ func readAnnounced(path string) (content, error) {
 		return content{}, err
 	}
 	defer file.Close()
-	c := content{modified: info.ModTime()}
+	c := content{read: time.Now(), modified: info.ModTime()}
 	c.raw, err = io.ReadAll(io.LimitReader(file, MaxDatagram+1))
 	if len(c.raw) > MaxDatagram {
 		c.drop = DropOversized
@@ -101,18 +111,58 @@ func isPlain(info os.FileInfo) bool {
 	return ok && info.Mode().IsRegular() && stat.Nlink <= 1
 }
 
-// createPlain makes a file that everybody can read, whatever the umask, in
-// place of what an earlier attempt left.
-func createPlain(path string) (*os.File, error) {
+// access is who may open a file.
+type access struct {
+	mode     os.FileMode
+	uid, gid int // whose it is to be; -1: whose it is
+}
+
+// readable is the access of an announcement: it is for all.
+var readable = access{mode: 0o644, uid: -1, gid: -1}
+
+// lockAccess is the access of a lock in that folder. To hold a lock it is enough
+// to open its file, for reading too. So those may open it who may write to the
+// folder, by its mode, and could do as they like anyway, and nobody else.
+func lockAccess(folder string) access {
+	a := access{mode: 0o600, uid: -1, gid: -1}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return a // nor can a file be made there
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch perm := info.Mode().Perm(); {
+	case !ok || perm&0o002 != 0:
+		a.mode = 0o644
+		return a
+	case perm&0o020 != 0:
+		a.mode, a.gid = 0o640, int(stat.Gid)
+	}
+	if os.Geteuid() == 0 {
+		a.uid = int(stat.Uid)
+	}
+	return a
+}
+
+// grant gives the file that access, whatever the umask. It fails where modes
+// mean nothing, and for who is not the file's owner.
+func (a access) grant(file *os.File) {
+	if a.uid >= 0 || a.gid >= 0 {
+		_ = file.Chown(a.uid, a.gid)
+	}
+	_ = file.Chmod(a.mode)
+}
+
+// createPlain makes a file in place of what an earlier attempt left.
+func createPlain(path string, a access) (*os.File, error) {
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL | unix.O_NOFOLLOW
-	file, err := os.OpenFile(path, flags, 0o644)
+	file, err := os.OpenFile(path, flags, a.mode&0o600)
 	if errors.Is(err, os.ErrExist) && os.Remove(path) == nil {
-		file, err = os.OpenFile(path, flags, 0o644)
+		file, err = os.OpenFile(path, flags, a.mode&0o600)
 	}
 	if err != nil {
 		return nil, err
 	}
-	_ = file.Chmod(0o644) // fails where modes mean nothing
+	a.grant(file)
 	return file, nil
 }
 

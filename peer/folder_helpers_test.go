@@ -88,6 +88,17 @@ func (r *resident) word(phase peer.Phase) []byte {
 	return raw
 }
 
+// question is the instance's next announcement, which asks.
+func (r *resident) question(phase peer.Phase) []byte {
+	GinkgoHelper()
+	r.seq++
+	a := announce(r.id, phase, r.seq)
+	a.Ask = true
+	raw, err := a.Append(nil, nil)
+	Expect(err).NotTo(HaveOccurred())
+	return raw
+}
+
 // announce makes an announcement of an instance in testDomain.
 func announce(id peer.InstanceID, phase peer.Phase, sequence uint64) *peer.Announcement {
 	return &peer.Announcement{Domain: testDomain, Instance: id, Phase: phase, Sequence: sequence}

@@ -1,9 +1,12 @@
 package peer_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -124,6 +127,89 @@ var _ = Describe("A hostile folder", func() {
 		Consistently(a.said, "200ms").Should(HaveLen(64))
 		Eventually(func() int { return strings.Count(a.log.String(), "too many instances") }).Should(Equal(1))
 	})
+})
+
+var _ = Describe("A storm of renames", func() {
+	BeforeEach(checkLeaks)
+
+	// storm renames, as fast as it can, until the end of the spec.
+	storm := func(rename func(i int)) {
+		quit, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for i := 0; ; i++ {
+				select {
+				case <-quit:
+					return
+				default:
+					rename(i)
+				}
+			}
+		}()
+		DeferCleanup(func() { close(quit); <-ended })
+	}
+
+	DescribeTable("holds up no word of a peer, and costs a bounded amount of work", func(begin func(dir string)) {
+		dir := tempFolder()
+		a, b := settle(dir, nil), settle(dir, nil)
+		a.say(peer.PhaseServing)
+		b.say(peer.PhaseStarting)
+		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
+		began, before := time.Now(), a.WakeUps()
+		begin(dir)
+		// The queue of the kernel is full: 16384 events.
+		Eventually(a.WakeUps).Should(BeNumerically(">", before+100))
+		var took []time.Duration
+		for range 10 {
+			said := time.Now()
+			raw := b.say(peer.PhaseServing)
+			Eventually(a.said).WithPolling(time.Millisecond).Should(ContainElement(string(raw)))
+			took = append(took, time.Since(said).Round(time.Millisecond))
+		}
+		AddReportEntry("a word in the storm took", fmt.Sprint(took))
+		// Some 0.1 s, and much more only because this machine is shared; it was 6 s when words waited in line.
+		Expect(slices.Max(took)).To(BeNumerically("<", 3*time.Second))
+		windows := 1 + uint64(time.Since(began)/(100*time.Millisecond))
+		Expect(a.WakeUps() - before).To(BeNumerically("<", 500*windows))
+
+		By("hearing one that comes only now, and seeing it die")
+		c := settle(dir, nil)
+		c.say(peer.PhaseStarting)
+		Eventually(a.fresh, "20s").WithArguments(c.id).Should(BeTrue())
+		Expect(c.Close()).To(Succeed())
+		Eventually(a.died).WithArguments(c.id).Should(BeTrue())
+	},
+		Entry("of names that nobody has", func(dir string) {
+			last := filepath.Join(dir, "first")
+			Expect(os.WriteFile(last, valid(peer.NewInstanceID()), 0o644)).To(Succeed())
+			storm(func(int) {
+				next := fileOf(dir, peer.NewInstanceID(), ".ann")
+				if os.Rename(last, next) == nil {
+					last = next
+				}
+			})
+		}),
+		Entry("of one that seems to live", func(dir string) {
+			id := peer.NewInstanceID()
+			holdLock(fileOf(dir, id, ".lock"))
+			storm(func(i int) { put(dir, id, announceOf(id, uint64(i+1))) })
+		}),
+		Entry("of locks", func(dir string) {
+			last := filepath.Join(dir, "first")
+			Expect(os.WriteFile(last, nil, 0o644)).To(Succeed())
+			storm(func(int) {
+				next := fileOf(dir, peer.NewInstanceID(), ".lock")
+				if os.Rename(last, next) == nil {
+					last = next
+				}
+			})
+		}),
+		Entry("of names that are nothing", func(dir string) {
+			paths := []string{filepath.Join(dir, "one"), filepath.Join(dir, "two")}
+			Expect(os.WriteFile(paths[0], nil, 0o644)).To(Succeed())
+			storm(func(i int) { _ = os.Rename(paths[i%2], paths[1-i%2]) })
+		}),
+	)
 })
 
 // valid is an announcement of the instance.

@@ -2,11 +2,15 @@ package peer
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"time"
 )
 
 const (
+	// clockGrain is how far a file's time may be behind: the kernel takes it from
+	// its last tick.
+	clockGrain = 20 * time.Millisecond
 	// blindFor is how long a look is worth something where no change is told:
 	// as long as the word of a peer that answers.
 	blindFor = time.Second
@@ -18,7 +22,7 @@ const (
 // folderEntry is what is known of another instance's files.
 type folderEntry struct {
 	raw  []byte   // what the announcement file held when it was last read
-	lock *os.File // open for as long as the instance lives; nil: not followed
+	lock *os.File // open for as long as the instance lives
 
 	good     bool          // raw is valid, and the newest
 	gone     bool          // it says that the instance ends
@@ -28,18 +32,28 @@ type folderEntry struct {
 	written  time.Time     // not before this; zero: nobody knows
 	vouched  time.Time     // what the last EventFresh said
 
+	// byWords: its lock is not for this user. The kernel tells all the same when its
+	// file is closed. witnessed: it has not been since a word came.
+	byWords, witnessed bool
+
+	askedAt   time.Time     // when it was last read that it asks
 	suspectAt time.Time     // when to try the lock again; zero: no reason to
 	suspicion time.Duration // the pause before
 }
 
 // sighting says how it came to a look at an instance's files.
 type sighting struct {
-	written bool      // the kernel told that the announcement was replaced, just now
+	written bool      // the kernel told that the announcement was replaced
+	told    time.Time // not before this; zero: it told nothing
 	lock    bool      // it told that something happened to the lock file
+	closed  bool      // which was closed by who may write to it
 	again   bool      // the lock is tried again
 	since   time.Time // what is new was written after this; zero: nobody knows
 	tidy    bool      // remove what belongs to nobody
 }
+
+// followed reports whether changes of its files are of interest.
+func (e *folderEntry) followed() bool { return e != nil && (e.lock != nil || e.byWords) }
 
 // forget closes what is open. The entry is not followed any more.
 func (e *folderEntry) forget() {
@@ -55,7 +69,15 @@ func (p *folderPeers) look(id InstanceID, s sighting) {
 	at := time.Now()
 	c, err := readAnnounced(p.path(id, announcedSuffix))
 	e := p.entries[id]
-	if e == nil || e.lock == nil {
+	if e.followed() && e.byWords {
+		p.hear(id, e, c, err, s, at)
+		p.witness(id, e, s, at)
+		if e.witnessed && err != nil || err == nil && p.sealed(id) {
+			return // its end is still to come, or it goes on
+		}
+		delete(p.entries, id)
+	}
+	if e = p.entries[id]; !e.followed() {
 		p.meet(id, c, err, s, at)
 		return
 	}
@@ -101,6 +123,12 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 		return
 	}
 	lock, _, err := openPlain(p.path(id, lockSuffix))
+	if errors.Is(err, os.ErrPermission) && p.keep(id, e) {
+		e.byWords = true
+		p.folder.owed.Store(true)
+		p.date(e, c, s, at)
+		p.witness(id, e, s, at)
+	}
 	if err != nil {
 		return // an instance would have put it there first
 	}
@@ -117,12 +145,40 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 	p.vouch(id, e, at)
 }
 
+// witness tells what is known of the life of one whose lock is not for this user:
+// it lived when the kernel told that its announcement was replaced, and has lived
+// since if its lock file was not closed.
+func (p *folderPeers) witness(id InstanceID, e *folderEntry, s sighting, at time.Time) {
+	switch {
+	case s.closed && e.witnessed:
+		p.folder.emit(Received{Time: time.Now(), Event: EventDied, Instance: id}, nil)
+		e.witnessed, e.vouched = false, time.Time{}
+		return
+	case s.written:
+		e.witnessed = true
+	}
+	if e.witnessed && p.watch != nil {
+		p.vouch(id, e, at)
+	} else {
+		p.revoke(id, e, at)
+	}
+}
+
+// sealed reports whether the instance has a lock that this user may not open.
+func (p *folderPeers) sealed(id InstanceID) bool {
+	lock, _, err := openPlain(p.path(id, lockSuffix))
+	if err == nil {
+		_ = lock.Close()
+	}
+	return errors.Is(err, os.ErrPermission)
+}
+
 // keep adds an entry. Where there is no room, one that is not followed gives
 // way.
 func (p *folderPeers) keep(id InstanceID, e *folderEntry) bool {
 	if _, known := p.entries[id]; !known && len(p.entries) >= maxInstances {
 		for other, o := range p.entries {
-			if o.lock == nil {
+			if !o.followed() {
 				delete(p.entries, other)
 				break
 			}
@@ -157,6 +213,9 @@ func (p *folderPeers) understand(id InstanceID, e *folderEntry, c content) DropR
 		return DropReplay
 	}
 	e.good, e.gone, e.sequence = true, a.Phase == PhaseGone, a.Sequence
+	if a.Ask && !e.gone {
+		e.askedAt = c.read
+	}
 	e.freshFor = a.ForgetAfter / 7 * 3
 	if a.ForgetAfter == 0 {
 		e.freshFor = p.folder.cfg.Interval / 2 * 3
@@ -171,10 +230,14 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 	case err != nil:
 		e.raw, e.good = nil, false
 	case !bytes.Equal(c.raw, e.raw):
+		question := IsQuestion(e.raw, c.raw)
 		e.raw, e.said, e.written = c.raw, false, time.Time{}
 		if drop := p.understand(id, e, c); drop != NotDropped {
 			p.folder.emit(Received{Time: at, Drop: drop}, shorten(c.raw))
 			return
+		}
+		if question {
+			p.folder.asked()
 		}
 		p.date(e, c, s, at)
 	case s.written && e.good:
@@ -183,15 +246,18 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 }
 
 // date finds out when the announcement was written, and hands it over once that
-// is known. Local observation goes first: just now if the kernel told, else not
-// before the last look. The file's own time only narrows that. For what was
-// there before the first look it is all that there is: it counts if it is
-// plausible. If not, the announcement counts once it has been rewritten, which
-// the instance does as soon as it sees the own file.
+// is known. Local observation goes first: what the kernel told was written after
+// it told of something the last time, anything else after the last look. The
+// file's own time only narrows that: what was told may have waited, because this
+// process was frozen. For what was there before the first look it is all that
+// there is: it counts if it is plausible. If not, the announcement counts once it
+// has been rewritten, which the instance does as soon as it sees the own file.
 func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) {
 	age := at.Round(0).Sub(c.modified)
 	switch written := at.Add(-age); {
-	case s.written:
+	case s.written && age > c.grain() && written.After(s.told.Add(-clockGrain)):
+		e.written = written
+	case s.written: // also where the clock was set meanwhile
 		e.written = at
 	case !s.since.IsZero() && age >= 0 && written.After(s.since):
 		e.written = written
@@ -218,9 +284,10 @@ func (p *folderPeers) vouch(id InstanceID, e *folderEntry, at time.Time) {
 	if p.watch == nil {
 		until = sooner(until, at.Add(blindFor))
 	}
-	if until.After(at) && !until.Equal(e.vouched) {
+	mute := p.folder.mute.Load()
+	if until.After(at) && (mute || !until.Equal(e.vouched)) {
 		e.vouched = until
-		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until}, nil)
+		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until, Mute: mute}, nil)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -51,6 +52,44 @@ var _ = Describe("Nodes that share nothing but a folder", func() {
 		Expect(a.Close(context.Background())).To(Succeed())
 		Expect(names(dir)).To(BeEmpty())
 		Expect(openFiles()).To(BeNumerically("<=", before))
+	})
+
+	It("hear answers while a peer runs, and know of one that is frozen only that it lives", func() {
+		dir := tempFolder()
+		a := inFolder(dir, 1)
+		a.Say(peer.Statement{Phase: peer.PhaseServing, Ask: true, AskEvery: 50 * time.Millisecond})
+		b := start(residentConfig{Path: dir, Answer: true}, nil).ready()
+		other := &member{cfg: peer.Config{Self: peer.Identity{Instance: b.id}}}
+		heard := func() time.Time {
+			if p := a.sees(other); p != nil {
+				return p.LastHeard
+			}
+			return time.Time{}
+		}
+		questions := func() uint64 { stats := a.Stats(); return stats.Way("folder").Sent }
+		hears := func() {
+			GinkgoHelper()
+			for range 3 {
+				Eventually(heard).Should(BeTemporally(">", heard()))
+			}
+		}
+		hears()
+		Expect(b.cmd.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+		// What it had written by then is still to be heard.
+		var last time.Time
+		Eventually(func() bool {
+			before, sent := heard(), questions()
+			Eventually(questions).Should(BeNumerically(">=", sent+3))
+			last = heard()
+			return last.Equal(before)
+		}).Should(BeTrue())
+		sent := questions()
+		Eventually(questions).Should(BeNumerically(">=", sent+10))
+		Expect(heard()).To(Equal(last))
+		Expect(a.sees(other).FreshUntil).To(BeTemporally(">", time.Now()), "it lives")
+		Expect(b.cmd.Process.Signal(syscall.SIGCONT)).To(Succeed())
+		hears()
+		Expect(a.Close(context.Background())).To(Succeed())
 	})
 
 	It("do without it when it cannot be written, and count that", func() {

@@ -51,7 +51,7 @@ func (o *ownFiles) run() {
 				o.folder.owed.Store(true)
 				o.withdraw(buf)
 			}
-			o.folder.wrote(err)
+			o.folder.written(err)
 			o.note(err)
 		}
 	}
@@ -64,7 +64,7 @@ func (o *ownFiles) announce(datagram []byte) error {
 		return err
 	}
 	temp := o.path(announcedSuffix + newSuffix)
-	file, err := createPlain(temp)
+	file, err := createPlain(temp, readable)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (o *ownFiles) hold() error {
 // newLock makes a lock file and puts it in place once it is locked.
 func (o *ownFiles) newLock() (*os.File, error) {
 	temp := o.path(lockSuffix + newSuffix)
-	lock, err := createPlain(temp)
+	lock, err := createPlain(temp, lockAccess(o.folder.cfg.Path))
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,12 @@ type folderPeers struct {
 	entries  map[InstanceID]*folderEntry
 	watch    *folderWatch // nil: changes are not told
 	surveyed time.Time    // the last survey; zero: the folder was not looked at yet
+	looked   time.Time    // the last survey, also one that failed
 	complete bool         // it looked at everything
 	tidied   bool         // leftovers were removed
 	offset   int          // where the next survey begins among strangers
 	full     bool         // it was said that there are too many instances
+	burden   burden
 
 	unreadable, unwatched string // problems that were logged
 }
@@ -34,11 +36,12 @@ func (p *folderPeers) run() {
 	timer.Stop()
 	defer timer.Stop()
 	for p.survey(); ; p.folder.wakeUps.Add(1) {
-		if due := p.nextSuspicion(); !due.IsZero() {
-			timer.Reset(time.Until(due))
+		now := time.Now()
+		if due := p.next(now); !due.IsZero() {
+			timer.Reset(due.Sub(now))
 		}
-		var told <-chan []touch
-		if p.watch != nil {
+		var told <-chan touches
+		if p.watch != nil && !p.burden.full(now) {
 			told = p.watch.told
 		}
 		select {
@@ -46,28 +49,79 @@ func (p *folderPeers) run() {
 			return
 		case <-p.folder.survey:
 			p.survey()
-		case touches, ok := <-told:
+		case t, ok := <-told:
 			if !ok {
 				p.unwatch()
 			}
-			for _, t := range touches {
-				p.touched(t)
-			}
+			p.touched(t, time.Now())
 		case <-timer.C:
+			p.catchUp(time.Now())
 			p.suspect()
 		}
 	}
 }
 
-// touched looks at an instance of which the kernel told something. Of one that
-// is not followed, only its announcement matters.
-func (p *folderPeers) touched(t touch) {
-	e := p.entries[t.id]
+// touched looks at the instances of which the kernel told something, those that
+// are followed first. Of others only the announcement matters.
+func (p *folderPeers) touched(t touches, now time.Time) {
+	p.burden.begin(now)
+	p.burden.missed = p.burden.missed || t.more
+	look := func(t touch, told time.Time) {
+		p.look(t.id, sighting{written: t.written, told: told, lock: t.lock, closed: t.closed, since: p.surveyed})
+	}
+	for _, one := range t.all {
+		switch {
+		case one.lost:
+			p.burden.lost, p.burden.missed = true, true
+			for _, e := range p.entries {
+				e.witnessed = false // the end of one may be among what was lost
+			}
+		case !p.entries[one.id].followed():
+		case p.burden.known():
+			look(one, t.since)
+		}
+	}
+	for _, one := range t.all {
+		if one.written && !p.entries[one.id].followed() && p.burden.stranger() {
+			look(one, t.since)
+		}
+	}
+	p.catchUp(now)
+}
+
+// next is when to do something without being told; zero for never.
+func (p *folderPeers) next(now time.Time) time.Time {
+	due := sooner(p.nextSuspicion(), p.burden.next(p.looked, now))
+	if p.watch == nil && p.questioned(now) {
+		due = sooner(due, p.looked.Add(blindEvery))
+	}
+	return due
+}
+
+// questioned reports whether somebody asks. Where changes are not told, it is
+// looked more often then.
+func (p *folderPeers) questioned(now time.Time) bool {
+	for _, e := range p.entries {
+		if e.followed() && !e.askedAt.IsZero() && now.Sub(e.askedAt) < blindQuestion {
+			return true
+		}
+	}
+	return false
+}
+
+// catchUp does what is due of what could not be done.
+func (p *folderPeers) catchUp(now time.Time) {
 	switch {
-	case t.lost:
+	case p.burden.lost && passed(p.looked.Add(surveyEvery), now),
+		p.watch == nil && p.questioned(now) && passed(p.looked.Add(blindEvery), now):
 		p.survey()
-	case t.written, e != nil && e.lock != nil:
-		p.look(t.id, sighting{written: t.written, lock: t.lock, since: p.surveyed})
+	case p.burden.missed && p.burden.over(now):
+		p.burden.missed = false
+		for id, e := range p.entries {
+			if e.followed() {
+				p.look(id, sighting{since: p.surveyed})
+			}
+		}
 	}
 }
 
@@ -100,7 +154,9 @@ func (p *folderPeers) survey() {
 	for _, id := range strangers {
 		p.look(id, s)
 	}
+	p.looked = at
 	p.surveyed, p.complete, p.tidied = at, complete && all, err == nil
+	p.burden.missed, p.burden.lost = false, false
 	if err != nil {
 		p.surveyed, p.complete = time.Time{}, false
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ type residentConfig struct {
 	// Fork starts a process that inherits the lock, as one does that was forked
 	// and has not come to its exec.
 	Fork bool
+	// Answer makes it answer whatever it hears, once it is ready.
+	Answer bool
 }
 
 // TestResident is no test, but such a process. It prints
@@ -41,6 +44,7 @@ type residentConfig struct {
 //	ready          its announcement stands there
 //	forked 4711    the process that inherited the lock
 //	failed         it could not be written
+//	heard ID       and
 //	fresh ID       and
 //	died ID        what it is told of others
 //
@@ -66,13 +70,27 @@ func beResident(text string) error {
 	if err != nil {
 		return err
 	}
+	raw, err := announce(cfg.ID, peer.PhaseServing, 1).Append(nil, nil)
+	if err != nil {
+		return err
+	}
+	var ready atomic.Bool
 	go func() {
 		buf := make([]byte, peer.MaxDatagram+1)
-		for {
+		for sequence := uint64(2); ; sequence++ {
 			r, err := f.Receive(buf)
 			switch {
 			case err != nil:
 				return
+			case r.Event == peer.EventDatagram && r.Drop == peer.NotDropped:
+				var a peer.Announcement
+				if a.Decode(buf[:r.N], cfg.Domain, nil) == nil {
+					fmt.Println("heard", a.Instance)
+				}
+				raw, err := announce(cfg.ID, peer.PhaseServing, sequence).Append(nil, nil)
+				if cfg.Answer && ready.Load() && err == nil {
+					_ = f.Send(raw, true)
+				}
 			case r.Event == peer.EventFresh:
 				fmt.Println("fresh", r.Instance)
 			case r.Event == peer.EventDied:
@@ -80,10 +98,6 @@ func beResident(text string) error {
 			}
 		}
 	}()
-	raw, err := announce(cfg.ID, peer.PhaseServing, 1).Append(nil, nil)
-	if err != nil {
-		return err
-	}
 	if err := f.Send(raw, false); err != nil {
 		return err
 	}
@@ -102,6 +116,7 @@ func beResident(text string) error {
 			return err
 		}
 	}
+	ready.Store(true)
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return f.Close()
@@ -246,6 +261,22 @@ var _ = Describe("An instance that is killed", func() {
 		Eventually(b.left).Should(BeEmpty())
 	})
 
+	It("gives up its lock at an orderly end, whoever inherited it", func() {
+		dir := tempFolder()
+		a := settle(dir, nil)
+		b := start(residentConfig{Path: dir, Fork: true}, nil).ready()
+		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
+		var forked int
+		for _, line := range b.said() {
+			_, _ = fmt.Sscanf(line, "forked %d", &forked)
+		}
+		Expect(forked).NotTo(BeZero())
+		DeferCleanup(func() { _ = syscall.Kill(forked, syscall.SIGKILL) })
+		Expect(b.stdin.Close()).To(Succeed())
+		Eventually(a.died).WithArguments(b.id).Should(BeTrue())
+		Expect(syscall.Kill(forked, 0)).To(Succeed(), "which still runs")
+	})
+
 	It("leaves files that the next one removes, and only those", func() {
 		dir := tempFolder()
 		b := start(residentConfig{Path: dir}, nil).ready()
@@ -312,6 +343,19 @@ var _ = Describe("An instance that is killed", func() {
 	})
 })
 
+// locksOf returns the lock files that a process has open.
+func locksOf(pid int) (all []string) {
+	GinkgoHelper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	Expect(err).NotTo(HaveOccurred())
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasSuffix(target, ".lock") {
+			all = append(all, target)
+		}
+	}
+	return all
+}
+
 var _ = Describe("Instances of different users", func() {
 	BeforeEach(checkLeaks)
 
@@ -348,16 +392,46 @@ var _ = Describe("Instances of different users", func() {
 		Eventually(b.said).Should(ContainElement("died " + a.id.String()))
 	})
 
-	It("hear those who can write to the folder where they cannot themselves", func() {
+	It("hear those who can write to the folder where they cannot themselves; no lock is for them", func() {
 		dir := tempFolder()
 		a := settle(dir, nil)
 		a.say(peer.PhaseServing)
 		b := asNobody(dir)
 		Expect(b.said()).To(ContainElement("failed"))
+		heard := func() int { return strings.Count(strings.Join(b.said(), "\n"), "heard "+a.id.String()) }
+		Eventually(heard).Should(Equal(1))
+		a.say(peer.PhaseServing)
+		Eventually(heard).Should(Equal(2))
+		By("being told by the kernel, though the lock cannot be tried")
+		Expect(locksOf(b.cmd.Process.Pid)).To(BeEmpty())
 		Eventually(b.said).Should(ContainElement("fresh " + a.id.String()))
 		Expect(a.Close()).To(Succeed())
 		Eventually(b.said).Should(ContainElement("died " + a.id.String()))
+		c := start(residentConfig{Path: dir}, nil).ready()
+		Eventually(b.said).Should(ContainElement("fresh " + c.id.String()))
+		c.kill()
+		Eventually(b.said).Should(ContainElement("died " + c.id.String()))
 		Expect(b.left()).To(BeEmpty())
+	})
+
+	It("hear and see each other die in a folder that belongs to one of them", func() {
+		dir := tempFolder()
+		if os.Geteuid() != 0 {
+			Skip("giving a folder away takes root")
+		}
+		Expect(os.Chown(dir, 65534, 65534)).To(Succeed())
+		a := settle(dir, nil)
+		a.say(peer.PhaseServing)
+		b := asNobody(dir)
+		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
+		Eventually(b.said).Should(ContainElement("fresh " + a.id.String()))
+		Expect(a.Close()).To(Succeed())
+		Eventually(b.said).Should(ContainElement("died " + a.id.String()))
+		a = settle(dir, nil)
+		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
+		b.kill()
+		Eventually(a.died).WithArguments(b.id).Should(BeTrue())
+		Eventually(b.left).Should(BeEmpty())
 	})
 })
 

@@ -20,21 +20,33 @@ import (
 var _ = Describe("The files of an instance", func() {
 	BeforeEach(checkLeaks)
 
-	It("are its announcement, byte for byte, and a lock, for all to read", func() {
-		dir := tempFolder()
-		defer unix.Umask(unix.Umask(0o077))
-		a := settle(dir, nil)
-		for range 3 {
-			a.say(peer.PhaseServing)
-		}
-		Expect(names(dir)).To(ConsistOf(filepath.Base(a.file(".ann")), filepath.Base(a.file(".lock"))))
-		Expect(locked(a.file(".lock"))).To(BeTrue())
-		for _, suffix := range []string{".ann", ".lock"} {
-			info, err := os.Stat(a.file(suffix))
-			Expect(err).NotTo(HaveOccurred())
-			Expect(info.Mode()).To(Equal(fs.FileMode(0o644)), suffix)
-		}
-	})
+	DescribeTable("are its announcement, byte for byte, for all to read, and a lock for those who may write to the folder",
+		func(folder, lock fs.FileMode) {
+			dir := tempFolder()
+			Expect(os.Chmod(dir, folder)).To(Succeed())
+			defer unix.Umask(unix.Umask(0o077))
+			a := settle(dir, nil)
+			for range 3 {
+				a.say(peer.PhaseServing)
+			}
+			Expect(names(dir)).To(ConsistOf(filepath.Base(a.file(".ann")), filepath.Base(a.file(".lock"))))
+			Expect(locked(a.file(".lock"))).To(BeTrue())
+			owner := peer.NewOwner(dir)
+			defer owner.Want(false)
+			owner.Want(true)
+			Eventually(held(owner)).Should(BeTrue())
+			for path, mode := range map[string]fs.FileMode{
+				a.file(".ann"): 0o644, a.file(".lock"): lock, filepath.Join(dir, "owner"): lock,
+			} {
+				info, err := os.Stat(path)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(info.Mode()).To(Equal(mode), path)
+			}
+		},
+		Entry("which is one user", fs.FileMode(0o755), fs.FileMode(0o600)),
+		Entry("which is a group", fs.FileMode(0o775), fs.FileMode(0o640)),
+		Entry("which are all", fs.ModeSticky|0o777, fs.FileMode(0o644)),
+	)
 
 	It("are replaced by renaming, but for the lock", func() {
 		a := settle(tempFolder(), nil)
@@ -89,6 +101,29 @@ var _ = Describe("The files of an instance", func() {
 		Expect(a.Send(answer, true)).To(Succeed())
 		a.shows(answer)
 		Expect(a.Send(a.word(peer.PhaseServing), true)).To(MatchError(peer.ErrSkipped))
+	})
+
+	It("are written again for one that asks, and for no other word of it", func() {
+		dir := tempFolder()
+		a, b := settle(dir, nil), settle(dir, nil)
+		a.say(peer.PhaseServing)
+		b.say(peer.PhaseStarting)
+		Eventually(a.said).Should(HaveLen(1))
+		Eventually(b.said).Should(HaveLen(1))
+		answers := func() error { return a.Send(a.word(peer.PhaseServing), true) }
+		Eventually(answers).Should(MatchError(peer.ErrSkipped), "it has answered who came")
+		news := b.question(peer.PhaseServing)
+		Expect(b.Send(news, false)).To(Succeed())
+		Eventually(a.said).Should(ContainElement(string(news)))
+		Expect(answers()).To(MatchError(peer.ErrSkipped), "it says something new: the network brings the answer")
+		Eventually(func() error {
+			before := len(a.said())
+			Expect(b.Ask(b.question(peer.PhaseServing))).To(Succeed())
+			Eventually(a.said).Should(HaveLen(before + 1))
+			return answers()
+		}).Should(Succeed())
+		Expect(b.Close()).To(Succeed())
+		Expect(b.Ask(b.question(peer.PhaseServing))).To(MatchError(net.ErrClosed))
 	})
 
 	It("cannot be had for impossible configurations", func() {
@@ -150,6 +185,8 @@ var _ = Describe("Who looks at the folder", func() {
 		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
 		last := b.say(peer.PhaseGone)
 		Eventually(a.said).Should(ContainElement(string(last)))
+		Eventually(a.fresh).WithArguments(b.id).Should(BeFalse(), "its lock is held, but it ends")
+		Consistently(a.fresh, "50ms").WithArguments(b.id).Should(BeFalse())
 		Expect(b.Close()).To(Succeed())
 		Eventually(a.died).WithArguments(b.id).Should(BeTrue())
 		Expect(names(dir)).To(BeEmpty())

@@ -35,9 +35,17 @@ type folderWatch struct {
 	folder *Folder
 	events *os.File
 	info   os.FileInfo  // of the folder
-	told   chan []touch // closed when nothing more will come
+	began  time.Time    // it is watched since then
+	told   chan touches // closed when nothing more will come
 	quit   chan struct{}
 	ended  sync.WaitGroup
+}
+
+// touches are what was told at once.
+type touches struct {
+	all   []touch
+	since time.Time // it happened after this
+	more  bool      // there is more that was not read yet
 }
 
 // touch says what happened to the files of an instance.
@@ -45,10 +53,12 @@ type touch struct {
 	id      InstanceID
 	written bool // the announcement was renamed into place
 	lock    bool // something happened to the lock file
+	closed  bool // it was closed by who may write to it
 	lost    bool // no instance: events were lost
 }
 
 func watchFolder(f *Folder) (*folderWatch, error) {
+	began := time.Now()
 	events, err := f.cfg.system.watch(f.cfg.Path)
 	if err != nil {
 		return nil, err
@@ -57,7 +67,7 @@ func watchFolder(f *Folder) (*folderWatch, error) {
 	if err != nil {
 		return nil, errors.Join(err, events.Close())
 	}
-	w := &folderWatch{folder: f, events: events, info: info, told: make(chan []touch), quit: make(chan struct{})}
+	w := &folderWatch{folder: f, events: events, info: info, began: began, told: make(chan touches), quit: make(chan struct{})}
 	w.ended.Go(w.run)
 	return w, nil
 }
@@ -68,27 +78,40 @@ func (w *folderWatch) close() {
 	w.ended.Wait()
 }
 
+const (
+	eventBuffer = 4 << 10
+	// maxEvent is the length of the longest event. A read that leaves as much room
+	// has read all that there was.
+	maxEvent = unix.SizeofInotifyEvent + unix.NAME_MAX + 1
+)
+
 // run tells of every batch of events that says something, until the watch is
-// closed or broken. Under a flood it waits, and events are lost in the kernel.
+// closed or broken, and that there are too many to be told in time. Under a flood it waits, and events are lost in the kernel.
 func (w *folderWatch) run() {
 	defer close(w.told)
-	buf := make([]byte, 4<<10)
+	buf := make([]byte, eventBuffer)
+	since := w.began
 	var p pacer
 	for {
 		n, err := w.events.Read(buf)
 		if err != nil {
 			return
 		}
+		at := time.Now()
 		w.folder.wakeUps.Add(1)
 		all, over := w.parse(buf[:n])
-		if len(all) > 0 {
+		more := n > len(buf)-maxEvent
+		if len(all) > 0 || more {
 			select {
-			case w.told <- all:
+			case w.told <- touches{all, since, more}:
 			case <-w.quit:
 				return
 			}
 		}
-		if over || !sleep(p.take(1+len(all), time.Now()), w.quit) {
+		if !more {
+			since = at
+		}
+		if over || !sleep(p.take(1+n>>10, at), w.quit) {
 			return
 		}
 	}
@@ -115,7 +138,7 @@ func (w *folderWatch) parse(buf []byte) (all []touch, over bool) {
 		case suffix == announcedSuffix:
 			all = addTouch(all, touch{id: id, written: mask&unix.IN_MOVED_TO != 0})
 		case suffix == lockSuffix:
-			all = addTouch(all, touch{id: id, lock: true})
+			all = addTouch(all, touch{id: id, lock: true, closed: mask&unix.IN_CLOSE_WRITE != 0})
 		}
 	}
 	return all, over
@@ -126,6 +149,7 @@ func addTouch(all []touch, t touch) []touch {
 		if all[i].id == t.id && !all[i].lost {
 			all[i].written = all[i].written || t.written
 			all[i].lock = all[i].lock || t.lock
+			all[i].closed = all[i].closed || t.closed
 			return all
 		}
 	}

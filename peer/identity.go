@@ -132,11 +132,13 @@ func (s *Self) findContainer(o IdentifyOptions) {
 		}
 	}
 	s.warn(errors.New("the id of the own container was not found"),
-		"the Supervisor's list cannot be matched; set service.container_id if this is a container")
+		"set service.container_id if this is a container. Without it nothing that the Supervisor lists is known to be this instance, and "+
+			"its age counts only among instances without a container on this device: the one whose process was started last is the youngest")
 }
 
 // findStart finds the first start: from the record, or else that of this
-// process, which is then recorded.
+// process, which is then recorded. Without a container, nothing is recorded: the
+// start of this process is the only one.
 func (s *Self) findStart(o IdentifyOptions) {
 	started, err := processStart(o.Root)
 	if err != nil {
@@ -144,7 +146,11 @@ func (s *Self) findStart(o IdentifyOptions) {
 	}
 	s.StartMilli = wallStart(o, started, err == nil)
 
-	if o.StateDir == "" || s.Container == "" {
+	if s.Container == "" {
+		s.standAlone(started, err == nil)
+		return
+	}
+	if o.StateDir == "" || !s.mayKeep(o.StateDir) {
 		return
 	}
 	own := firstStartRecord{Container: s.Container, Boot: s.BootID, StartNanos: int64(started), StartMilli: s.StartMilli}
@@ -161,6 +167,35 @@ func (s *Self) findStart(o IdentifyOptions) {
 	if !kept.Unknown {
 		s.FirstStart = FirstStart{Boot: BootHash(kept.Boot), Since: time.Duration(kept.StartNanos)}
 	}
+}
+
+// standAlone takes the start of this process for the first one.
+func (s *Self) standAlone(started time.Duration, known bool) {
+	if known && s.BootID != "" {
+		s.FirstStart = FirstStart{Boot: BootHash(s.BootID), Since: started}
+		return
+	}
+	s.warn(errors.New("neither the own container nor when this process was started is known"),
+		"no other instance can be older or younger, so no hand-over will happen; set service.container_id, or see to it that /proc can be read")
+}
+
+// mayKeep reports whether the record can be kept in that folder. What root reads
+// and writes where another user may write is that user's; a folder that was
+// configured is used in spite of that.
+func (s *Self) mayKeep(stateDir string) bool {
+	if os.Geteuid() != 0 {
+		return true
+	}
+	err := exposed(stateDir)
+	switch {
+	case err == nil:
+		return true
+	case stateDir == DefaultStateDir:
+		s.warn(err, "it is not used: another user could make this container look older or younger. Let only root write there; until then the Supervisor's list decides who is younger")
+		return false
+	}
+	s.warn(err, "it is used, as it is configured, but another user could make this container look older or younger: set service.state_dir to a folder that only root can write to")
+	return true
 }
 
 // wallStart is the wall time of the process's start in milliseconds, or of now

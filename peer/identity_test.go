@@ -1,13 +1,18 @@
 package peer_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/peer"
 )
@@ -85,21 +90,36 @@ var _ = Describe("Identify", func() {
 		Expect(self.Warnings).To(ConsistOf(MatchError(ContainSubstring(`container id "main"`))))
 	})
 
-	It("without a container warns, and keeps no record", func() {
+	It("without a container takes the start of the process for the first one, warns, and keeps no record", func() {
 		o := at("no-container")
 		o.StateDir = GinkgoT().TempDir()
-		self := peer.Identify(o)
-		Expect(self.Container).To(BeEmpty())
-		Expect(self.FirstStart.Known() || self.Restarted).To(BeFalse())
-		Expect(self.StartMilli).To(Equal(int64(1665000000123)))
-		Expect(self.Warnings).To(ConsistOf(MatchError(ContainSubstring("service.container_id"))))
-		Expect(os.ReadDir(o.StateDir)).To(BeEmpty())
+		for range 2 {
+			self := peer.Identify(o)
+			Expect(self.Container).To(BeEmpty())
+			Expect(self.Restarted).To(BeFalse())
+			Expect(self.FirstStart).To(Equal(peer.FirstStart{Boot: peer.BootHash(sampleBoot), Since: sampleStart}))
+			Expect(self.StartMilli).To(Equal(int64(1665000000123)))
+			Expect(self.Warnings).To(ConsistOf(MatchError(And(
+				ContainSubstring("service.container_id"), ContainSubstring("whose process was started last is the youngest")))))
+			Expect(os.ReadDir(o.StateDir)).To(BeEmpty())
+		}
+		o.StateDir = ""
+		Expect(peer.Identify(o).FirstStart.Known()).To(BeTrue())
 	})
+
+	DescribeTable("without a container says that no hand-over will happen where there is no",
+		func(path string) {
+			self := peer.Identify(copied("no-container", map[string]string{path: ""}))
+			Expect(self.FirstStart.Known()).To(BeFalse())
+			Expect(self.Warnings).To(ContainElement(MatchError(ContainSubstring("no hand-over will happen"))))
+		},
+		Entry("start", "proc/self/stat"), Entry("boot id", "proc/sys/kernel/random/boot_id"),
+	)
 
 	It("without a /proc warns of everything, and succeeds", func() {
 		o := peer.IdentifyOptions{Root: GinkgoT().TempDir(), StateDir: GinkgoT().TempDir()}
 		self := peer.Identify(o)
-		Expect(self.Warnings).To(HaveLen(3))
+		Expect(self.Warnings).To(HaveLen(4))
 		Expect(self.Instance).NotTo(BeZero())
 		Expect(self.StartMilli).To(BeNumerically("~", time.Now().UnixMilli(), 60_000))
 	})
@@ -275,5 +295,94 @@ var _ = Describe("The record of a first start", func() {
 			Expect(os.Symlink(elsewhere, path)).To(Succeed())
 		}),
 		Entry("a pipe", func() { Expect(mkfifo(path)).To(Succeed()) }),
+		Entry("with a second name", func() {
+			elsewhere := filepath.Join(filepath.Dir(o.StateDir), "x")
+			Expect(os.WriteFile(elsewhere, []byte(good), 0o644)).To(Succeed())
+			Expect(os.Link(elsewhere, path)).To(Succeed())
+		}),
+		Entry("a device", func() {
+			if unix.Mknod(path, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 5))) != nil {
+				Skip("making a device file takes root")
+			}
+		}),
+		Entry("of another user", func() {
+			Expect(os.WriteFile(path, []byte(good), 0o644)).To(Succeed())
+			if os.Chown(path, 65534, 65534) != nil {
+				Skip("giving a file away takes root")
+			}
+		}),
+	)
+
+	DescribeTable("kept where another user may write is used with a warning if that was configured",
+		func(expose func(dir string) error, complaint string) {
+			if os.Geteuid() != 0 {
+				Skip("it is root who must not trust others")
+			}
+			Expect(os.MkdirAll(o.StateDir, 0o755)).To(Succeed())
+			Expect(expose(o.StateDir)).To(Succeed())
+			self := peer.Identify(o)
+			if complaint == "" {
+				Expect(self.Warnings).To(BeEmpty())
+			} else {
+				Expect(self.Warnings).To(ConsistOf(MatchError(And(ContainSubstring(complaint), ContainSubstring(o.StateDir),
+					ContainSubstring("service.state_dir")))))
+			}
+			Expect(self.FirstStart).To(Equal(first))
+		},
+		Entry("all users", func(dir string) error { return os.Chmod(dir, 0o777) }, "every user may write"),
+		Entry("all users, each his own", func(dir string) error { return os.Chmod(dir, os.ModeSticky|0o777) }, ""),
+		Entry("a group", func(dir string) error {
+			return errors.Join(os.Chown(dir, 0, 65534), os.Chmod(dir, 0o775))
+		}, "group 65534 may write"),
+		Entry("its owner", func(dir string) error { return os.Chown(dir, 65534, 65534) }, "belongs to user 65534"),
+		Entry("who made the link", func(dir string) error {
+			return errors.Join(os.Rename(dir, dir+"-elsewhere"), os.Symlink(dir+"-elsewhere", dir), os.Lchown(dir, 65534, 65534))
+		}, "a link that belongs to user 65534"),
+		Entry("root, who made the link", func(dir string) error {
+			return errors.Join(os.Rename(dir, dir+"-elsewhere"), os.Symlink(dir+"-elsewhere", dir))
+		}, ""),
 	)
 })
+
+var _ = Describe("The usual folder for records", func() {
+	It("is not used where another user may write, unless it is configured", func() {
+		if os.Geteuid() != 0 {
+			Skip("it is root who must not trust others")
+		}
+		child := exec.Command("unshare", "--mount", os.Args[0])
+		child.Env = append(os.Environ(), usualVariable+"="+filepath.Join("testdata", "identity", "docker-cgroup2"))
+		out, err := child.CombinedOutput()
+		if strings.HasPrefix(string(out), "unshare:") {
+			Skip("a mount namespace cannot be had: " + string(out))
+		}
+		Expect(err).NotTo(HaveOccurred(), string(out))
+		Expect(string(out)).To(Equal("kept true\nkept false: it is not used\n"))
+	})
+})
+
+// usualVariable makes this test binary a process that keeps its record in the
+// usual folder, then where every user may write. It is to be alone with /var/lib.
+const usualVariable = "PEER_TEST_USUAL_STATE_DIR"
+
+func beUsual(root string) error {
+	if err := unix.Mount("tmpfs", "/var/lib", "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	identify := func() peer.Self {
+		return peer.Identify(peer.IdentifyOptions{Root: root, StateDir: peer.DefaultStateDir})
+	}
+	self := identify()
+	fmt.Println("kept", self.FirstStart.Known())
+	if err := os.Chmod(peer.DefaultStateDir, 0o777); err != nil {
+		return err
+	}
+	self = identify()
+	fmt.Print("kept ", self.FirstStart.Known())
+	for _, w := range self.Warnings {
+		if strings.Contains(w.Error(), "it is not used") {
+			fmt.Print(": it is not used")
+		}
+	}
+	fmt.Println()
+	return nil
+}

@@ -31,6 +31,8 @@ type Node struct {
 	table *table
 
 	announcer announcer
+	askers    map[int]Asker // those of the ways
+	askedAt   time.Time     // when they were last sent what asks
 	beat      statusBeat
 	sequence  uint64
 	buf       []byte
@@ -97,6 +99,7 @@ func Start(cfg Config) (*Node, error) {
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),
 	}
+	n.askers, n.table.askers = askersOf(cfg.Ways)
 	for i, w := range cfg.Ways {
 		r := newReader(n, i, w)
 		n.readers.Go(r.run)
@@ -235,6 +238,9 @@ func (n *Node) take(h heard) {
 	v := n.table.accept(&h.announcement, h.received.From.Addr(), at, h.way)
 	if v.drop != NotDropped {
 		n.counters.drop(h.way, v.drop)
+		if v.drop == DropDuplicate && h.announcement.Ask && n.askers[h.way] != nil {
+			n.announcer.asked(at) // the answer may have to go by this way
+		}
 		return
 	}
 	if v.changed || asking {

@@ -168,20 +168,25 @@ func (o *Owner) noteLocked(err error) {
 }
 
 // open opens the lock's file, and makes it if there is none. To lock it, it
-// need not be writable.
+// need not be writable. Who may open it is said again each time: the file of an
+// earlier version is readable for all.
 func (o *Owner) open() (*os.File, error) {
+	access := lockAccess(filepath.Dir(o.path))
 	file, _, err := openPlain(o.path)
 	if errors.Is(err, os.ErrNotExist) {
-		file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
-		switch {
-		case err == nil:
-			_ = file.Chmod(0o644) // whatever the umask: other users lock it, too
-		case errors.Is(err, os.ErrExist):
+		file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, access.mode&0o600)
+		if errors.Is(err, os.ErrExist) {
 			file, _, err = openPlain(o.path) // another instance was faster
 		}
 	}
-	if errors.Is(err, errNotPlain) {
+	if err == nil {
+		access.grant(file)
+	}
+	switch {
+	case errors.Is(err, errNotPlain):
 		err = fmt.Errorf("%s: %w", o.path, err)
+	case errors.Is(err, os.ErrPermission):
+		err = fmt.Errorf("%w: only who may write to the folder may lock; let user %d write there", err, os.Geteuid())
 	}
 	return file, err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -127,6 +128,51 @@ var _ = Describe("The right to run an exclusive workload", func() {
 		Expect(path).To(BeAnExistingFile())
 	})
 
+	It("ends when it is given up, whoever inherited it", func() {
+		a, b := owner(), owner()
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
+		copied := copyOf(filepath.Join(folder, "owner"))
+		b.Want(true)
+		Consistently(held(b), "50ms", "5ms").Should(BeFalse())
+		a.Want(false)
+		Eventually(held(b), patience).Should(BeTrue())
+		Expect(copied.Close()).To(Succeed())
+	})
+
+	It("is not for who may only read in the folder", func() {
+		if os.Geteuid() != 0 {
+			Skip("starting a process of another user takes root")
+		}
+		folder = tempFolder()
+		path := filepath.Join(folder, "owner")
+		Expect(os.WriteFile(path, nil, 0o644)).To(Succeed(), "as an earlier version left it")
+		a := owner()
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
+		a.Want(false)
+		info, err := os.Stat(path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o600))
+
+		program := filepath.Join(tempFolder(), "owner")
+		text, err := os.ReadFile(os.Args[0])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(program, text, 0o755)).To(Succeed())
+		other := exec.Command(program)
+		other.Dir, other.Env = filepath.Dir(program), append(os.Environ(), ownerVariable+"="+folder)
+		other.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		said, err := other.CombinedOutput()
+		Expect(err).To(HaveOccurred())
+		Expect(string(said)).To(And(ContainSubstring("permission denied"), ContainSubstring("user 65534"), ContainSubstring(path)))
+		Expect(os.Chmod(folder, 0o777)).To(Succeed())
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
+		info, err = os.Stat(path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o644), "who may write may have it")
+	})
+
 	DescribeTable("is not to be had where something else is", func(place func(path string) error) {
 		Expect(place(filepath.Join(folder, "owner"))).To(Succeed())
 		o := owner()
@@ -142,6 +188,25 @@ var _ = Describe("The right to run an exclusive workload", func() {
 		Entry("a link to a file that does not exist", func(path string) error { return os.Symlink(path+"x", path) }),
 	)
 })
+
+// copyOf copies the descriptor of a file that this process has open, as a child
+// has it that was forked and has not come to its exec.
+func copyOf(path string) *os.File {
+	GinkgoHelper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	Expect(err).NotTo(HaveOccurred())
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && target == path {
+			fd, err := strconv.Atoi(filepath.Base(link))
+			Expect(err).NotTo(HaveOccurred())
+			fd, err = syscall.Dup(fd)
+			Expect(err).NotTo(HaveOccurred())
+			return os.NewFile(uintptr(fd), path)
+		}
+	}
+	Fail("no descriptor of " + path + " is open")
+	return nil
+}
 
 // The folder may come later than the instance.
 func TestOwnerWithoutFolder(t *testing.T) {

@@ -41,12 +41,14 @@ type Peer struct {
 	// Acks are the holding instances that the peer acknowledges.
 	Acks []InstanceID
 
-	// FirstHeard and LastHeard are local receipt times of this instance id.
+	// FirstHeard and LastHeard are local receipt times of this instance id; of what
+	// was found in a folder, the times at which it was written.
 	FirstHeard, LastHeard time.Time
 	// PhaseSince is the local receipt time of the first announcement of Phase.
 	PhaseSince time.Time
-	// FreshUntil is set by ways that know, without asking, that what the peer
-	// last said still holds: until then it counts as heard now. Zero otherwise.
+	// FreshUntil is set by ways that know, without asking, that the peer's process
+	// lives, until then, and that it has said nothing since. Zero otherwise. It may
+	// be frozen: that it serves only LastHeard tells.
 	FreshUntil time.Time
 	// Ways names the ways by which the peer was heard, sorted.
 	Ways []string

@@ -8,9 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // maxRecord bounds what is read of a record, in bytes.
@@ -89,6 +88,9 @@ func parseRecord(text string, container ContainerID) (*firstStartRecord, error) 
 // container would turn into the youngest.
 func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, restarted bool, err error) {
 	found, err := readRecord(path, own)
+	if info, statErr := os.Lstat(path); err == nil && statErr == nil && !isTrusted(ownerOf(info)) {
+		err = fmt.Errorf("it belongs to user %d", ownerOf(info))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := writeRecord(path, own); err != nil {
 			return nil, false, fmt.Errorf("keep the record of the first start: %w", err)
@@ -107,18 +109,50 @@ func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, rest
 	return &own, missing == nil, err
 }
 
+// exposed says why another user may put files into the folder, or put another in
+// its place. A folder that does not exist is made by this process.
+func exposed(dir string) error {
+	info, err := os.Lstat(dir)
+	if err == nil && info.Mode()&os.ModeSymlink != 0 {
+		if uid := ownerOf(info); !isTrusted(uid) {
+			return fmt.Errorf("the folder %s is a link that belongs to user %d", dir, uid)
+		}
+		info, err = os.Stat(dir)
+	}
+	if err != nil {
+		return nil //nolint:nilerr // whoever uses it will see that
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch perm := info.Mode().Perm(); {
+	case !ok:
+	case !isTrusted(stat.Uid):
+		return fmt.Errorf("the folder %s belongs to user %d", dir, stat.Uid)
+	case info.Mode()&os.ModeSticky != 0: // nobody can replace what is another's
+	case perm&0o002 != 0:
+		return fmt.Errorf("every user may write to the folder %s", dir)
+	case perm&0o020 != 0 && stat.Gid != 0:
+		return fmt.Errorf("group %d may write to the folder %s", stat.Gid, dir)
+	}
+	return nil
+}
+
+// ownerOf returns the user whom the file belongs to.
+func ownerOf(info os.FileInfo) uint32 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Uid
+	}
+	return 0
+}
+
+// isTrusted reports whether what that user writes is as good as this process's own.
+func isTrusted(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
+
 func readRecord(path string, own firstStartRecord) (*firstStartRecord, error) {
-	// A pipe in its place must not block, a link not lead elsewhere.
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	file, _, err := openPlain(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
 	text, err := readAtMost(file, maxRecord)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ const (
 type table struct {
 	expireAfter time.Duration
 	ways        []string
+	askers      uint64 // a bit for every way that is an Asker
 	entries     map[InstanceID]*entry
 	legacy      int // how many of the entries are of handover-lib peers
 	past        *past
@@ -42,8 +43,10 @@ type entry struct {
 	forget   time.Duration
 	ended    time.Time // when it was found gone or dead
 	ways     uint64    // a bit for every way by which it was heard
-	proven   bool      // heard more than once: not what a flood leaves behind
-	vouched  bool      // its container is one of those vouched for
+	// elsewhere is when it was last heard by a way that is not an Asker.
+	elsewhere time.Time
+	proven    bool // heard more than once: not what a flood leaves behind
+	vouched   bool // its container is one of those vouched for
 }
 
 // verdict is what became of a datagram.
@@ -82,7 +85,7 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 	}
 	e := t.entries[a.Instance]
 	if e != nil && a.Sequence == e.sequence {
-		e.ways |= 1 << way // this way works, too
+		t.came(e, way, at) // this way works, too
 		return verdict{drop: DropDuplicate}
 	}
 	if e != nil && a.Sequence < e.sequence {
@@ -110,7 +113,7 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 		v.fresh, v.changed = true, true
 	}
 	e.proven = !v.fresh
-	e.ways |= 1 << way
+	t.came(e, way, at)
 	e.sequence = a.Sequence
 	v.changed = t.update(e, a, container, at) || v.changed
 	e.peer.Address = from
@@ -214,6 +217,9 @@ func (t *table) event(r Received, at time.Time) (changed bool) {
 		}
 		changed = p.FreshUntil.Before(at) != r.Until.Before(at)
 		p.FreshUntil = r.Until
+		if r.Mute && r.Until.After(at) && p.LastHeard.Sub(e.elsewhere) >= elsewhereWithin {
+			p.LastHeard = later(p.LastHeard, at)
+		}
 		t.expires(e)
 	case EventDied:
 		changed = !p.Dead

@@ -227,6 +227,30 @@ var _ = Describe("The table", func() {
 			Expect(h.event(fresh, h.now)).To(BeFalse())
 			Expect(h.only().FreshUntil).To(BeZero())
 		})
+		It("does not say that the peer was heard, but to one that cannot ask it, by this way or any other", func() {
+			h.askers = 1 << 1
+			folder := func(a *Announcement) { h.accept(a, netip.Addr{}, h.now, 1) }
+			fresh := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(time.Minute)}
+			mute := fresh
+			mute.Mute = true
+			folder(word(1, 1, 10, PhaseServing))
+			h.after(2 * time.Second)
+			h.event(fresh, h.now)
+			Expect(h.only().LastHeard).To(Equal(epoch))
+			h.event(mute, h.now)
+			Expect(h.only().LastHeard).To(Equal(h.now))
+			h.after(time.Second)
+			folder(word(1, 1, 11, PhaseServing))
+			h.hear(word(1, 1, 11, PhaseServing)) // the same by the network
+			heard := h.now
+			h.after(time.Second)
+			h.event(mute, h.now)
+			Expect(h.only().LastHeard).To(Equal(heard))
+			mute.Until = h.now
+			h.after(time.Minute)
+			h.event(mute, h.now)
+			Expect(h.only().LastHeard).To(Equal(heard), "nor is that an end of it")
+		})
 		It("says nothing about peers that were never heard", func() {
 			Expect(h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now}, h.now)).To(BeFalse())
 			Expect(h.event(Received{Event: EventDied, Instance: instance(1)}, h.now)).To(BeFalse())

@@ -9,7 +9,7 @@ import (
 func (n *Node) transmit(now time.Time) {
 	send, repeat := n.announcer.take(now)
 	if send {
-		n.announce(n.announcer.said, repeat)
+		n.announce(n.announcer.said, repeat, n.asks(n.announcer.said, repeat, now))
 	}
 	if !n.cfg.StatusMessages {
 		n.beat.due = time.Time{}
@@ -20,8 +20,9 @@ func (n *Node) transmit(now time.Time) {
 	}
 }
 
-// announce sends one datagram, the same by every way.
-func (n *Node) announce(s Statement, repeat bool) {
+// announce sends one datagram, the same by every way. ask makes it one that no
+// Asker skips.
+func (n *Node) announce(s Statement, repeat, ask bool) {
 	n.sequence++
 	a := Announcement{
 		Domain:      n.cfg.Domain,
@@ -46,7 +47,9 @@ func (n *Node) announce(s Statement, repeat bool) {
 	}
 	n.buf = buf
 	for i, w := range n.cfg.Ways {
-		if err := w.Send(buf, repeat); !errors.Is(err, ErrSkipped) {
+		if asker := n.askers[i]; asker != nil && ask {
+			n.counters.sent(i, asker.Ask(buf))
+		} else if err := w.Send(buf, repeat); !errors.Is(err, ErrSkipped) {
 			n.counters.sent(i, err)
 		}
 	}
@@ -95,7 +98,7 @@ func (n *Node) sayGone(last Statement) {
 		if i > 0 && isClosed(n.hurry) {
 			return
 		}
-		n.announce(last, i > 0)
+		n.announce(last, i > 0, false)
 		if n.cfg.StatusMessages && (statusUpPhase(n.beat.phase) || statusDownPhase(n.beat.phase)) {
 			n.sendStatus(true)
 		}

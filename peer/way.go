@@ -54,6 +54,10 @@ type Received struct {
 	Instance InstanceID
 	// Until is the end of what EventFresh vouches for.
 	Until time.Time
+	// Mute belongs to EventFresh, too: this instance cannot speak by this way, so it
+	// cannot ask there. If the peer is heard by no other way, its last word counts
+	// as heard now.
+	Mute bool
 }
 
 // Event is what a Way can tell besides datagrams. Events about a peer that was
@@ -70,7 +74,8 @@ const (
 	// EventFresh says that the process of Instance lives, and that this way
 	// would have told if it said anything new; true until Until unless revoked
 	// by EventDied or by an Until in the past. A folder says so while the
-	// peer's lock is held and its file is recent.
+	// peer's lock is held and its file is recent. It does not say that the process
+	// runs: one that is frozen lives, too. Whether it does only its answer tells.
 	EventFresh
 	// EventDied says that the process of Instance has ended, for certain.
 	EventDied

@@ -150,6 +150,17 @@ func (c *container) kill() {
 	<-c.done
 }
 
+// freeze stops it as a cgroup's freezer does; thaw lets it go on.
+func (c *container) freeze() {
+	GinkgoHelper()
+	Expect(c.cmd.Process.Signal(syscall.SIGSTOP)).To(Succeed())
+}
+
+func (c *container) thaw() {
+	GinkgoHelper()
+	Expect(c.cmd.Process.Signal(syscall.SIGCONT)).To(Succeed())
+}
+
 // term sends SIGTERM, as docker stop does; the Supervisor says Stopping.
 func (c *container) term() {
 	GinkgoHelper()
@@ -216,6 +227,16 @@ func (c *container) ways(other *container) []string {
 		}
 	}
 	return nil
+}
+
+// hears returns how long ago it heard another one.
+func (c *container) hears(other *container) time.Duration {
+	for _, p := range c.status().Peers {
+		if p.Container == other.id()[:12] {
+			return time.Since(p.LastHeard)
+		}
+	}
+	return 0
 }
 
 // logged returns the time of the first line of the log that has the text.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -44,6 +46,22 @@ var _ = Describe("An exclusive resource (a lock, a port, a terminal)", func() {
 		AddReportEntry("without an owner", took.String())
 		Expect(took).To(BeNumerically("<", soon))
 		alone(a, b)
+	})
+
+	It("waits for one that is kept by nobody who is heard, and says so once", func() {
+		r := newResource()
+		d := newDevice(r.settings...)
+		keeper, err := os.OpenFile(filepath.Join(d.folder, "owner"), os.O_RDWR|os.O_CREATE, 0o644)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { _ = keeper.Close() })
+		Expect(syscall.Flock(int(keeper.Fd()), syscall.LOCK_EX)).To(Succeed())
+		a := d.container("a").run(0).until("prepared")
+		a.logged("reason=OwnerLockUnheard")
+		Expect(a.log.String()).To(And(ContainSubstring("level=WARN"), ContainSubstring("lslocks")))
+		Expect(a.phase()).To(Equal("prepared"))
+		Expect(keeper.Close()).To(Succeed())
+		a.until("serving")
+		Expect(strings.Count(a.log.String(), "OwnerLockUnheard")).To(Equal(1))
 	})
 
 	It("passes after SIGTERM", func() {

@@ -55,6 +55,22 @@ var _ = Describe("Containers that share a folder and no network", func() {
 		b.until("serving")
 	})
 
+	It("do not hand over to one that is frozen, though its lock is held", func() {
+		d := newDevice("HANDOVER_POLICY_SETTLE=3s")
+		a := d.container("a").run(0).until("serving")
+		b := d.container("b").run(0).until("serving")
+		a.logged("reason=Settling")
+		b.freeze()
+		settled := time.Now().Add(3 * time.Second)
+		// It asks all the time, and gets no answer: longer than settling takes.
+		Eventually(func() bool { return time.Now().After(settled.Add(2*time.Second)) && a.hears(b) > 4*time.Second }, patience).Should(BeTrue())
+		Expect(a.phase()).To(Equal("serving"))
+		Expect(d.marker()).NotTo(BeAnExistingFile())
+		b.thaw()
+		a.until("released")
+		Eventually(d.marker, patience).Should(BeAnExistingFile())
+	})
+
 	It("take the service back at once when the younger one is killed: the lock tells", func() {
 		d := newDevice()
 		a := d.container("a").run(0).until("serving")

@@ -19,9 +19,16 @@ type FolderOptions struct {
 	Delay time.Duration
 }
 
-// blindFor is how long a look vouches where no change is told, as with
-// peer.Folder.
-const blindFor = time.Second
+// As with peer.Folder.
+const (
+	// blindFor is how long a look vouches where no change is told, and blindEvery
+	// how often it is looked for blindQuestion after somebody asked.
+	blindFor      = time.Second
+	blindEvery    = 250 * time.Millisecond
+	blindQuestion = 2 * time.Second
+	// answersWithin: an own file that is newer is an answer.
+	answersWithin = 100 * time.Millisecond
+)
 
 // Folder is a shared folder in memory, the way of peer.Folder without files:
 // each member has one announcement and a lock, which it gives up when it ends,
@@ -151,8 +158,10 @@ type Member struct {
 
 	// Guarded by the folder's lock.
 	queue  []item
-	locked bool  // its lock is held
-	owed   bool  // the next repeat is to be written, too
+	locked bool // its lock is held
+	owed   bool // the next repeat is to be written, too
+	wrote  time.Time
+	mute   bool  // it cannot write
 	failed error // of the last write, until Send has returned it
 	seen   map[peer.InstanceID]*sight
 }
@@ -160,6 +169,8 @@ type Member struct {
 // sight is what a member knows of another one's files.
 type sight struct {
 	version int
+	said    []byte
+	again   bool      // it is looked at again
 	vouched time.Time // what the last EventFresh said
 }
 
@@ -186,6 +197,27 @@ func (m *Member) Send(datagram []byte, repeat bool) error {
 	if repeat && !m.owed {
 		return peer.ErrSkipped
 	}
+	return m.put(datagram, repeat)
+}
+
+// Ask writes a question, as peer.Folder does.
+func (m *Member) Ask(datagram []byte) error {
+	f := m.folder
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-m.closed:
+		return net.ErrClosed
+	default:
+	}
+	if f.blind {
+		m.lookAround()
+	}
+	return m.put(datagram, true)
+}
+
+// put writes, and returns how the write before ended.
+func (m *Member) put(datagram []byte, repeat bool) error {
 	err := m.failed
 	m.failed = nil
 	m.write(datagram, repeat)
@@ -195,7 +227,9 @@ func (m *Member) Send(datagram []byte, repeat bool) error {
 // write replaces the announcement.
 func (m *Member) write(datagram []byte, repeat bool) {
 	f := m.folder
-	if f.readOnly || f.full {
+	m.mute = f.readOnly || f.full
+	if m.mute {
+		defer m.lookAround() // it cannot ask
 		m.failed, m.owed = errReadOnly, true
 		if !f.readOnly && !repeat && f.files[m.self] != nil {
 			delete(f.files, m.self)
@@ -203,7 +237,7 @@ func (m *Member) write(datagram []byte, repeat bool) {
 		}
 		return
 	}
-	m.owed, m.locked = false, true
+	m.owed, m.locked, m.wrote = false, true, time.Now()
 	file := f.files[m.self]
 	if file == nil {
 		file = &folderFile{}
@@ -237,7 +271,7 @@ func (m *Member) look(id peer.InstanceID) {
 			return
 		}
 		if file != nil && file.version != s.version { // its last word
-			m.tell(item{packet: Packet{Data: file.data}})
+			m.tell(item{packet: Packet{Data: file.data}, event: peer.Received{Time: file.written}})
 		}
 		m.tell(item{event: peer.Received{Event: peer.EventDied, Instance: id}})
 		delete(m.seen, id)
@@ -258,22 +292,50 @@ func (m *Member) look(id peer.InstanceID) {
 		m.owed = true // it wants to see the own file change
 	}
 	if file.version != s.version {
-		s.version = file.version
-		m.tell(item{packet: Packet{Data: file.data}})
+		if peer.IsQuestion(s.said, file.data) && now.Sub(m.wrote) >= answersWithin {
+			m.owed = true
+		}
+		s.version, s.said = file.version, file.data
+		m.tell(item{packet: Packet{Data: file.data}, event: peer.Received{Time: file.written}})
+	}
+	if f.blind && peer.Asks(file.data) && now.Sub(file.written) < blindQuestion {
+		m.lookAgain(id)
 	}
 	until := file.written.Add(f.options.Interval * 3 / 2)
 	if f.blind && until.After(now.Add(blindFor)) {
 		until = now.Add(blindFor)
 	}
-	if until.After(now) && !until.Equal(s.vouched) {
+	if until.After(now) && (m.mute || !until.Equal(s.vouched)) {
 		s.vouched = until
-		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until}})
+		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until, Mute: m.mute}})
 	}
+}
+
+// lookAgain looks at who asks, where no change is told, a little later.
+func (m *Member) lookAgain(id peer.InstanceID) {
+	if m.seen[id].again {
+		return
+	}
+	m.seen[id].again = true
+	time.AfterFunc(blindEvery, func() {
+		m.folder.mu.Lock()
+		defer m.folder.mu.Unlock()
+		select {
+		case <-m.closed:
+		default:
+			if s := m.seen[id]; s != nil {
+				s.again = false
+				m.look(id)
+			}
+		}
+	})
 }
 
 // tell hands over what was found. Nothing is lost.
 func (m *Member) tell(i item) {
-	i.event.Time = time.Now()
+	if i.event.Time.IsZero() {
+		i.event.Time = time.Now()
+	}
 	m.queue = append(m.queue, i)
 	select {
 	case m.ready <- struct{}{}:

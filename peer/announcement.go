@@ -42,6 +42,8 @@ const (
 const (
 	flagTold = 1 << iota
 	flagAsk
+	flagTimed
+	flagListens
 )
 
 // Announcement is one datagram. Reading and comparing it needs no allocation.
@@ -62,6 +64,13 @@ type Announcement struct {
 	FirstStart FirstStart
 	Container  ContainerDigits
 	Release    uint64
+	// Timed: Sequence is the sender's CLOCK_BOOTTIME at the transmission, in
+	// nanoseconds. All containers of a device have that clock in common, so the
+	// receiver knows how old the datagram is.
+	Timed bool
+	// Listens: the sender's service is ready, or was, because it listens on a TCP
+	// port, with no other readiness check.
+	Listens bool
 	// Sequence grows with every transmission of an instance; never 0. It is the
 	// same on every interface and way.
 	Sequence uint64

@@ -25,7 +25,7 @@ type Identity struct {
 	// FirstSequence is the sequence number of the first datagram: the time on
 	// CLOCK_BOOTTIME in nanoseconds. It orders the successive processes of a
 	// container. 0 starts at 1: then they are ordered by the order in which
-	// they are heard.
+	// they are heard. Later ones are that time at the transmission.
 	FirstSequence uint64
 }
 
@@ -54,6 +54,9 @@ type Config struct {
 	Ways []Way
 	// Logger may be nil: nothing is logged.
 	Logger *slog.Logger
+	// Uptime is CLOCK_BOOTTIME, 0 if it is not known; for tests. Nil is the
+	// kernel's.
+	Uptime func() time.Duration
 	// Rand is the source of jitter, for tests; nil seeds one at random.
 	Rand *rand.Rand
 }
@@ -68,6 +71,9 @@ func (c *Config) complete() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Uptime == nil {
+		c.Uptime = uptime
 	}
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))

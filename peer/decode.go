@@ -118,6 +118,7 @@ func (a *Announcement) readField(kind uint8, value cryptobyte.String) bool {
 		var flags uint8
 		ok := value.ReadUint8(&flags) && value.Empty()
 		a.Told, a.Ask = flags&flagTold != 0, flags&flagAsk != 0
+		a.Timed, a.Listens = flags&flagTimed != 0, flags&flagListens != 0
 		return ok
 	case fieldFirstStart:
 		var since uint64

@@ -218,7 +218,7 @@ var _ = Describe("Names", func() {
 			Expect(seen).NotTo(HaveKey(r.String()))
 			seen[r.String()] = true
 		}
-		Expect(seen).To(HaveLen(15))
+		Expect(seen).To(HaveLen(16))
 		Expect(peer.DropReason(200).String()).To(Equal("other"))
 	})
 	It("of phases can be read back", func() {

@@ -43,6 +43,9 @@ const (
 	// DropReplay: the sequence number is below the last one of that instance,
 	// or the instance was replaced by a later one in its container.
 	DropReplay
+	// DropStale: it was sent more than half a minute ago, or after now. It was
+	// recorded and sent again, or the sender's clock is another one.
+	DropStale
 	// DropTableFull: the table of peers has no room for one more.
 	DropTableFull
 
@@ -51,7 +54,7 @@ const (
 
 var dropNames = [dropReasons]string{
 	"none", "interface", "oversized", "short", "version", "unsigned", "zero", "malformed", "domain",
-	"extension", "signature", "legacy_off", "own", "duplicate", "replay", "table_full",
+	"extension", "signature", "legacy_off", "own", "duplicate", "replay", "stale", "table_full",
 }
 
 // DropReasons returns all reasons for which a datagram can be dropped, so that

@@ -95,6 +95,12 @@ func (a *Announcement) flags() uint8 {
 	if a.Ask {
 		flags |= flagAsk
 	}
+	if a.Timed {
+		flags |= flagTimed
+	}
+	if a.Listens {
+		flags |= flagListens
+	}
 	return flags
 }
 

@@ -33,7 +33,7 @@ func join(container int, change func(*peer.Config), networks ...*peertest.Networ
 			FirstStart: peer.FirstStart{Boot: [4]byte{1}, Since: time.Duration(container) * time.Second},
 			StartMilli: int64(1000 * container), FirstSequence: 1,
 		},
-		Domain: testDomain, Legacy: true, ServiceName: "main",
+		Domain: testDomain, Legacy: true, ServiceName: "main", Uptime: uptime,
 	}
 	for _, n := range networks {
 		cfg.Ways = append(cfg.Ways, n.Attach(string(cfg.Self.Container)))
@@ -48,6 +48,9 @@ func join(container int, change func(*peer.Config), networks ...*peertest.Networ
 }
 
 func (m *member) id() peer.InstanceID { return m.cfg.Self.Instance }
+
+// uptime is a boot clock that goes with virtual time.
+func uptime() time.Duration { return time.Hour + time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) }
 
 // sees returns the record of the other, nil if there is none.
 func (m *member) sees(other *member) *peer.Peer {

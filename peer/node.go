@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,9 @@ const (
 	// heardQueue decouples the readers from the node, so that a burst of
 	// datagrams is taken from the sockets while the node is at work.
 	heardQueue = 64
+	// lateWakeUp is how late the node must have been woken to conclude that this
+	// process did not run meanwhile.
+	lateWakeUp = 500 * time.Millisecond
 )
 
 // goneAt is when a closing node says that it ends, counted from Close.
@@ -40,6 +44,7 @@ type Node struct {
 	noticeDue time.Time // a change that was not notified yet; zero: none
 
 	counters counters
+	refused  atomic.Pointer[time.Time]
 	heard    chan heard
 	wake     chan struct{}
 	changed  chan struct{}
@@ -152,6 +157,16 @@ func (n *Node) Peers() []Peer {
 	return n.table.peers()
 }
 
+// Refused is when an announcement of this service was last dropped because its
+// signature is missing or wrong, not counting this instance's own; zero if there
+// was none. Somebody is there who cannot be understood, or pretends to be.
+func (n *Node) Refused() time.Time {
+	if at := n.refused.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
 // Changed is woken when Peers may say something new that matters to a
 // decision: a new peer, another phase, told, gone, dead, other acks, a peer
 // forgotten; and, while this instance asks, whenever anybody is heard. The
@@ -177,15 +192,19 @@ func (n *Node) run() {
 	defer close(n.done)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var due time.Time // when the node wanted to go on, whatever it hears; zero: never
 	for {
 		now := time.Now()
+		if !due.IsZero() && now.Sub(due) > lateWakeUp {
+			n.table.woken(now)
+		}
 		n.takeInbox(now)
 		n.transmit(now)
 		n.notify(now)
-		if next := n.nextWakeUp(); next.IsZero() {
+		if due = n.nextWakeUp(); due.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(time.Until(next))
+			timer.Reset(time.Until(due))
 		}
 		select {
 		case <-n.closing:

@@ -169,13 +169,13 @@ var _ = Describe("Two nodes", func() {
 			packets := record(network)
 			late := network.Raw("late")
 			rest(time.Second)
+			a.quit()
 			again := join(1, nil, network)
 			defer again.quit()
 			again.Say(peer.Statement{Phase: peer.PhaseStarting})
 			rest(time.Second)
 			Expect(b.sees(a)).To(BeNil())
 			Expect(b.sees(again)).NotTo(BeNil())
-			a.quit()
 			for _, p := range *packets {
 				late.Send(p.Data)
 			}

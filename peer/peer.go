@@ -38,11 +38,15 @@ type Peer struct {
 	// Dead tells that a way with a lock saw the peer's process end, said or
 	// not. The record stays as it does with Gone; Phase is the last one said.
 	Dead bool
+	// Listens tells that the peer's service is ready because it listens on a TCP
+	// port, and by no other readiness check.
+	Listens bool
 	// Acks are the holding instances that the peer acknowledges.
 	Acks []InstanceID
 
-	// FirstHeard and LastHeard are local receipt times of this instance id; of what
-	// was found in a folder, the times at which it was written.
+	// FirstHeard and LastHeard are when this instance id was heard, by the local
+	// clock: when the datagram was sent, if it says so, else when it was received
+	// or, in a folder, written. What waited unread is as old as it is.
 	FirstHeard, LastHeard time.Time
 	// PhaseSince is the local receipt time of the first announcement of Phase.
 	PhaseSince time.Time
@@ -79,6 +83,8 @@ type Statement struct {
 	// Acks names the holding instances that this one acknowledges; the first
 	// MaxAcks are said.
 	Acks []InstanceID
-	// Release is the own release id, if known by now; 0 otherwise.
+	// Listens: the service is ready because it listens on a TCP port.
+	Listens bool
+	// Release is this instance's release id, if known by now; 0 otherwise.
 	Release uint64
 }

@@ -25,6 +25,12 @@ func bootClock() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
+// uptime is CLOCK_BOOTTIME; 0 if it cannot be read.
+func uptime() time.Duration {
+	t, _ := bootClock()
+	return t
+}
+
 // processStart reads when the kernel started this process, on CLOCK_BOOTTIME,
 // to a hundredth of a second. exec does not change it: for PID 1 it is the
 // container's own start.

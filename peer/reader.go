@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"math"
 	"net"
 	"time"
 )
@@ -66,7 +67,11 @@ func (r *reader) handle(received Received, buf []byte) bool {
 	h := heard{way: r.way, received: received}
 	if received.Event == EventDatagram {
 		r.node.counters.ways[r.way].received.Add(1)
-		if reason := r.examine(&h.announcement, received, buf); reason != NotDropped {
+		reason := r.examine(&h.announcement, received, buf)
+		if reason == NotDropped {
+			reason = r.backdate(&h)
+		}
+		if reason != NotDropped {
 			r.node.counters.drop(r.way, reason)
 			return true
 		}
@@ -86,7 +91,13 @@ func (r *reader) examine(a *Announcement, received Received, buf []byte) DropRea
 	}
 	n := min(max(received.N, 0), len(buf))
 	cfg := &r.node.cfg
-	if reason := a.decode(buf[:n], cfg.Domain, r.keys); reason != NotDropped {
+	reason := a.decode(buf[:n], cfg.Domain, r.keys)
+	own := !a.Legacy && (a.Instance == cfg.Self.Instance || cfg.Self.Container != "" && a.Container == cfg.Self.Container.Digits())
+	switch {
+	case (reason == DropUnsigned || reason == DropSignature) && a.Domain == cfg.Domain && !own:
+		r.node.refused.Store(&received.Time)
+		return reason
+	case reason != NotDropped:
 		return reason
 	}
 	switch {
@@ -94,9 +105,43 @@ func (r *reader) examine(a *Announcement, received Received, buf []byte) DropRea
 		return DropLegacyOff
 	case a.Legacy:
 		return NotDropped
-	case a.Instance == cfg.Self.Instance,
-		cfg.Self.Container != "" && a.Container == cfg.Self.Container.Digits():
+	case own:
 		return DropOwn
+	}
+	return NotDropped
+}
+
+// Bounds on the age of a datagram that says when it was sent.
+const (
+	// staleAfter is the age beyond which one that came over a network is of no use.
+	// A folder's words may be older.
+	staleAfter = 30 * time.Second
+	// aheadAtMost is how far in the future one may have been sent: not at all, but
+	// clocks are read one after the other.
+	aheadAtMost = 10 * time.Millisecond
+)
+
+// backdate moves the time of receipt to that of sending: the datagram may have
+// waited unread, while this process did not run, or been sent again by somebody
+// who recorded it.
+func (r *reader) backdate(h *heard) DropReason {
+	a := &h.announcement
+	now := r.node.cfg.Uptime()
+	if a.Legacy || now <= 0 {
+		return NotDropped
+	}
+	age := now - time.Duration(min(a.Sequence, math.MaxInt64))
+	_, keeps := r.from.(Asker)
+	switch {
+	case age < -aheadAtMost && a.Sequence >= clocked:
+		return DropStale // also without the flag: sequence numbers begin with that clock
+	case !a.Timed:
+		return NotDropped
+	case age > staleAfter && !keeps:
+		return DropStale
+	}
+	if sent := time.Now().Add(-max(0, age)); sent.Before(h.received.Time) {
+		h.received.Time = sent
 	}
 	return NotDropped
 }

@@ -5,8 +5,9 @@ import "time"
 // makeRoom makes sure that one more entry fits, and reports whether it does.
 // Peers with and without the extension do not compete for room.
 //
-// Anybody on the network can invent peers. So who is vouched for is never
-// evicted, and gets in whenever there is anybody who is not. Among the others
+// Anybody on the network can invent peers. So who is vouched for by the list, or
+// holds a lock in the folder, is never evicted, and gets in whenever there is
+// anybody of whom neither is true. Among the others
 // those give way first who have ended, then those heard only once, then those
 // that are silent: a peer that is heard regularly stays.
 func (t *table) makeRoom(legacy, vouched bool, now time.Time) bool {
@@ -20,7 +21,7 @@ func (t *table) makeRoom(legacy, vouched bool, now time.Time) bool {
 	var best *entry
 	bestRank := 0
 	for _, e := range t.entries {
-		if e.peer.Legacy != legacy || e.vouched {
+		if e.peer.Legacy != legacy || e.vouched || e.held(now) {
 			continue
 		}
 		rank := t.evictionRank(e, now)
@@ -37,6 +38,9 @@ func (t *table) makeRoom(legacy, vouched bool, now time.Time) bool {
 	t.remove(best.peer.Instance)
 	return true
 }
+
+// held reports whether a way sees that the peer's process lives.
+func (e *entry) held(now time.Time) bool { return e.peer.FreshUntil.After(now) && !e.peer.Ended() }
 
 // evictionRank is higher for entries that can be spared sooner; 0 for those
 // that only one who is vouched for displaces.

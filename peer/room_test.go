@@ -55,6 +55,21 @@ var _ = Describe("Under a flood, the table", func() {
 		Expect(known(1) && known(2)).To(BeTrue())
 	})
 
+	It("keeps who holds a lock in the folder, and lets them in, although the Supervisor lists nobody", func() {
+		h.askers = 1 << 1 // the second way is a folder
+		h.hear(word(1, 1, 1, PhaseServing))
+		h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now.Add(15 * time.Second)}, h.now)
+		for round := range uint64(20) {
+			for i := range maxPeers {
+				h.after(time.Millisecond).hear(word(1000+i, 1000+i, 2+round, PhaseServing))
+			}
+		}
+		Expect(known(1)).To(BeTrue())
+		late := word(2, 2, 1, PhaseServing)
+		Expect(h.accept(late, netip.Addr{}, h.now, 1).drop).To(Equal(NotDropped), "it was found in the folder")
+		Expect(known(2)).To(BeTrue())
+	})
+
 	It("lets in who is vouched for even among invented peers that are heard again and again", func() {
 		h.vouch([]ContainerID{container(1)})
 		h.flood(1000, maxPeers)

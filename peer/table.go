@@ -34,6 +34,7 @@ type table struct {
 	past        *past
 	vouched     map[ContainerID]bool
 	soonest     time.Time // no entry expires before; zero: none expires
+	notBefore   time.Time // nothing expires before: what has arrived was not read yet
 }
 
 // entry is the record of one peer. The peer's Ways are in ways.
@@ -106,7 +107,7 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 		if earlier, ok := t.past.current(container); ok && earlier != a.Instance {
 			t.remove(earlier)
 		}
-		if !t.makeRoom(false, t.vouched[container], at) {
+		if !t.makeRoom(false, t.vouched[container] || t.askers&(1<<way) != 0, at) {
 			return verdict{drop: DropTableFull}
 		}
 		e = t.add(a.Instance, at)
@@ -163,7 +164,7 @@ func (t *table) update(e *entry, a *Announcement, container ContainerID, at time
 			t.remove(earlier)
 		}
 	}
-	p.FirstStart, p.Release, p.StartMilli = a.FirstStart, a.Release, a.StartMilli
+	p.FirstStart, p.Release, p.StartMilli, p.Listens = a.FirstStart, a.Release, a.StartMilli, a.Listens
 	p.LastHeard = later(p.LastHeard, at)
 	e.forget = a.ForgetAfter
 	t.expires(e)
@@ -245,12 +246,22 @@ func (t *table) nextExpiry(before time.Time) time.Time {
 	for _, e := range t.entries {
 		t.soonest = sooner(t.soonest, t.expiry(e))
 	}
+	if !t.soonest.IsZero() {
+		t.soonest = later(t.soonest, t.notBefore)
+	}
 	return t.soonest
 }
 
+// woken notes that this process did not run for a while. What was silent
+// meanwhile gets a moment to be heard before it is forgotten.
+func (t *table) woken(now time.Time) { t.notBefore = now.Add(hearAgainFor) }
+
+// hearAgainFor is that moment.
+const hearAgainFor = time.Second
+
 // expire forgets who was silent for too long, and reports whether it did.
 func (t *table) expire(now time.Time) (changed bool) {
-	if !passed(t.soonest, now) {
+	if !passed(t.soonest, now) || now.Before(t.notBefore) {
 		return false
 	}
 	for id, e := range t.entries {

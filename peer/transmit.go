@@ -24,6 +24,11 @@ func (n *Node) transmit(now time.Time) {
 // Asker skips.
 func (n *Node) announce(s Statement, repeat, ask bool) {
 	n.sequence++
+	now := uint64(max(0, n.cfg.Uptime()))
+	timed := now > 0
+	if timed {
+		n.sequence = max(n.sequence, now)
+	}
 	a := Announcement{
 		Domain:      n.cfg.Domain,
 		Instance:    n.cfg.Self.Instance,
@@ -33,6 +38,8 @@ func (n *Node) announce(s Statement, repeat, ask bool) {
 		FirstStart:  n.cfg.Self.FirstStart,
 		Container:   n.cfg.Self.Container.Digits(),
 		Release:     s.Release,
+		Timed:       timed,
+		Listens:     s.Listens,
 		Sequence:    n.sequence,
 		ForgetAfter: n.cfg.ExpireAfter,
 	}

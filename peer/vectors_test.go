@@ -30,6 +30,8 @@ type vector struct {
 	Phase      peer.Phase      `json:"phase"`
 	Told       bool            `json:"told"`
 	Ask        bool            `json:"ask"`
+	Timed      bool            `json:"timed"`
+	Listens    bool            `json:"listens"`
 	Sequence   uint64          `json:"sequence,string"`
 	Seconds    int             `json:"forgetAfterSeconds"`
 	FirstStart struct {
@@ -90,6 +92,7 @@ func (v *vector) announcement(domain peer.Domain) peer.Announcement {
 		return a
 	}
 	a.Domain, a.Instance, a.Phase, a.Told, a.Ask = domain, v.Instance, v.Phase, v.Told, v.Ask
+	a.Timed, a.Listens = v.Timed, v.Listens
 	a.FirstStart.Since = time.Duration(v.FirstStart.Ns)
 	copy(a.FirstStart.Boot[:], unhex(v.FirstStart.Boot))
 	a.Container, a.Release, a.Sequence = v.Container.Digits(), v.Release, v.Sequence

@@ -209,7 +209,7 @@ func arbitrary(random *rand.Rand) peer.Announcement {
 	}
 	a := peer.Announcement{
 		Domain: testDomain, Instance: id(), Phase: peer.Phase(1 + random.IntN(7)),
-		Sequence: 1 + random.Uint64N(1<<63), Told: some(), Ask: some(),
+		Sequence: 1 + random.Uint64N(1<<63), Told: some(), Ask: some(), Timed: some(), Listens: some(),
 	}
 	if some() {
 		a.StartMilli = int64(random.Uint64N(1 << 50)) // within what JSON's numbers hold

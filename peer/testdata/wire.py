@@ -90,7 +90,7 @@ def read_field(kind, value, said):
         wanted(1 <= number <= 7)
         said["phase"] = PHASES[number - 1]
     elif kind == 3:
-        said.update({name: True for name, bit in (("told", 1), ("ask", 2)) if number & bit})
+        said.update({name: True for name, bit in (("told", 1), ("ask", 2), ("timed", 4), ("listens", 8)) if number & bit})
     elif kind == 4:
         since = struct.unpack(">q", value[4:])[0]
         wanted(any(value[:4]) and since >= 0)
@@ -112,7 +112,7 @@ def encode(said, domain, secrets):
         return raw
     raw += b"HO\x01" + domain
     fields = [(1, bytes.fromhex(said["instance"])), (2, bytes([PHASES.index(said["phase"]) + 1]))]
-    if flags := said.get("told", False) + 2 * said.get("ask", False):
+    if flags := sum(bit for name, bit in (("told", 1), ("ask", 2), ("timed", 4), ("listens", 8)) if said.get(name)):
         fields.append((3, bytes([flags])))
     fields.append((7, struct.pack(">Q", int(said["sequence"]))))
     if "forgetAfterSeconds" in said:

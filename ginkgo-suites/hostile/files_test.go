@@ -154,11 +154,17 @@ func (r *rig) deaf() string {
 	return dir
 }
 
-// waits reports whether a thread of the instance waits in a file system.
+// waits reports whether a thread of the instance waits in that file system. Where
+// the kernel does not tell in which, any one counts.
 func (i *instance) waits() bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", i.cmd.Process.Pid))
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", i.cmd.Process.Pid))
 	for _, t := range threads {
-		if where, _ := os.ReadFile(t); strings.Contains(string(where), "fuse") {
+		where, err := os.ReadFile(filepath.Join(t, "wchan"))
+		if strings.Contains(string(where), "fuse") {
+			return true
+		}
+		stat, _ := os.ReadFile(filepath.Join(t, "stat"))
+		if (err != nil || string(where) == "0") && strings.Contains(string(stat), ") D ") {
 			return true
 		}
 	}

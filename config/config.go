@@ -98,7 +98,8 @@ type Policy struct {
 	DrainDelay   time.Duration `mapstructure:"drain_delay"`
 	DrainTimeout time.Duration `mapstructure:"drain_timeout"`
 	DrainReserve time.Duration `mapstructure:"drain_reserve"`
-	Standby      time.Duration `mapstructure:"standby"` // 0: off
+	DeferLimit   time.Duration `mapstructure:"defer_limit"` // 0: no deferral at all
+	Standby      time.Duration `mapstructure:"standby"`     // 0: off
 	Exclusive    bool          `mapstructure:"exclusive"`
 	CompletePath string        `mapstructure:"complete_path"` // absolute
 }
@@ -106,6 +107,23 @@ type Policy struct {
 // DrainMargin is kept between the end of a drain and the end of the grace
 // period, beside the drain's own times.
 const DrainMargin = 500 * time.Millisecond
+
+// Hold is for how long an instance that is told to stop can serve on. It is
+// positive.
+func (c *Config) Hold() time.Duration {
+	return c.Service.StopGracePeriod - c.Policy.DrainReserve - DrainMargin
+}
+
+// aliveAfter is the longest time after which readiness.after: auto takes a
+// workload that does not listen for ready.
+const aliveAfter = 10 * time.Second
+
+// AliveAfter is how long a workload must live until readiness.after: auto takes
+// it for ready though it does not listen: so short that an older instance, which
+// has the same settings, still holds on when it has been ready for policy.settle.
+func (c *Config) AliveAfter() time.Duration {
+	return min(aliveAfter, max((c.Hold()-c.Policy.Settle)/2, DrainMargin/5))
+}
 
 // Process says how to treat the workload and what to run around it.
 type Process struct {

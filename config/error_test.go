@@ -38,6 +38,13 @@ var _ = Describe("Errors", func() {
 		Entry("huge duration", "policy: {settle: 999999h}", 1, "policy.settle", "999999h", "is more than 24h", "to 24h"),
 		Entry("duration past int64", "policy: {settle: 99999999999h}", 1, "policy.settle", "99999999999h", "is not a duration", ""),
 		Entry("zero where there must be more", "service: {stop_grace_period: 0}", 1, "service.stop_grace_period", "0", "is less than 1s", ""),
+		Entry("no time to hear a successor", "policy: {discovery: 0s}", 1, "policy.discovery", "0s", "is less than 1s", "from 1s to 24h"),
+		Entry("no time for the Supervisor", "policy: {unknown_after: 0}", 1, "policy.unknown_after", "0", "is less than 1s", "from 1s to 24h"),
+		Entry("no time to drain", "policy: {drain_timeout: 0}", 1, "policy.drain_timeout", "0", "is less than 100ms", ""),
+		Entry("no time to drain after a hold", "policy: {drain_reserve: 0}", 1, "policy.drain_reserve", "0", "is less than 100ms", ""),
+		Entry("no time to answer", "supervisor: {timeout: 100ms}", 1, "supervisor.timeout", "100ms", "is less than 500ms", ""),
+		Entry("no time for a check", "readiness: {timeout: 10ms}", 1, "readiness.timeout", "10ms", "is less than 100ms", ""),
+		Entry("a check that never ends", "readiness: {serving_period: 0}", 1, "readiness.serving_period", "0", "is less than 100ms", ""),
 		Entry("asking too often", "supervisor: {poll_interval: 99ms}", 1, "supervisor.poll_interval", "99ms", "is less than 100ms", ""),
 		Entry("port out of range", "network: {port: 99999}", 1, "network.port", "99999", "is out of range", "1 to 65535"),
 		Entry("port past int64", "network: {port: 99999999999999999999}", 1, "network.port", "99999999999999999999", "is out of range", ""),
@@ -220,7 +227,7 @@ var _ = Describe("Errors", func() {
 	It("show a problem in full", func() {
 		Expect(problemsOf("policy:\n  setle: 5\n")[0].Error()).To(Equal(strings.Join([]string{
 			`handover.yaml:2: policy.setle: "5" is not a known key`,
-			"    allowed: settle, discovery, unknown_after, drain_delay, drain_timeout, drain_reserve, standby, exclusive, complete_path",
+			"    allowed: settle, discovery, unknown_after, drain_delay, drain_timeout, drain_reserve, defer_limit, standby, exclusive, complete_path",
 			"    nearest known key: policy.settle",
 		}, "\n")))
 	})

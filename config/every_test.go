@@ -46,6 +46,7 @@ policy:
   drain_delay: 4s
   drain_timeout: 5s
   drain_reserve: 6s
+  defer_limit: 8s
   standby: 7s
   exclusive: true
   complete_path: /complete
@@ -90,7 +91,7 @@ func everyValue() config.Config {
 		},
 		Policy: config.Policy{
 			Settle: time.Second, Discovery: 2 * time.Second, UnknownAfter: 3 * time.Second, DrainDelay: 4 * time.Second,
-			DrainTimeout: 5 * time.Second, DrainReserve: 6 * time.Second, Standby: 7 * time.Second,
+			DrainTimeout: 5 * time.Second, DrainReserve: 6 * time.Second, DeferLimit: 8 * time.Second, Standby: 7 * time.Second,
 			Exclusive: true, CompletePath: "/complete",
 		},
 		Process: config.Process{

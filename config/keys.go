@@ -24,6 +24,10 @@ type key struct {
 
 const day = 24 * time.Hour
 
+// shortestDrain: with less, the workload would be killed as soon as it is told to
+// stop, which nobody means who writes 0.
+const shortestDrain = 100 * time.Millisecond
+
 // keys returns the table, in the order in which it is printed.
 func keys() []key {
 	return []key{
@@ -67,23 +71,25 @@ func keys() []key {
 			meaning: "the Supervisor's API"},
 		{name: "supervisor.api_key", secret: true, also: []string{"BALENA_SUPERVISOR_API_KEY"}, kind: secret(),
 			meaning: "the key for it"},
-		{name: "supervisor.timeout", def: "5s", kind: duration(100*time.Millisecond, 5*time.Minute),
-			meaning: "of one request"},
+		{name: "supervisor.timeout", def: "5s", kind: duration(500*time.Millisecond, 5*time.Minute),
+			meaning: "of one request; an answer of a busy Supervisor takes seconds"},
 		{name: "supervisor.poll_interval", def: "1s", kind: duration(100*time.Millisecond, time.Hour),
 			meaning: "pause between requests while a younger peer is known; otherwise the API is left alone; each makes the Supervisor inspect every container"},
 
 		{name: "policy.settle", def: "0s", kind: duration(0, day),
 			meaning: "both signals must have held for this long: time for a proxy to find the new instance"},
-		{name: "policy.discovery", def: "3s", kind: duration(0, day),
+		{name: "policy.discovery", def: "3s", kind: duration(time.Second, day),
 			meaning: "told to stop, with no answer from the Supervisor: wait this long for a successor to be heard"},
-		{name: "policy.unknown_after", def: "5s", kind: duration(0, day),
+		{name: "policy.unknown_after", def: "5s", kind: duration(time.Second, day),
 			meaning: "told to stop, successor announced, Supervisor not answering: go on without its word after this long"},
 		{name: "policy.drain_delay", def: "0s", kind: duration(0, day),
 			meaning: "between saying `draining` and the stop signal: time for a proxy to look away"},
-		{name: "policy.drain_timeout", def: "30s", kind: duration(0, day),
+		{name: "policy.drain_timeout", def: "30s", kind: duration(shortestDrain, day),
 			meaning: "after the stop signal; then SIGKILL. After a SIGTERM cut to what is left of the grace period"},
-		{name: "policy.drain_reserve", def: "3s", kind: duration(0, day),
+		{name: "policy.drain_reserve", def: "3s", kind: duration(shortestDrain, day),
 			meaning: "kept for the drain at the end of a hold"},
+		{name: "policy.defer_limit", def: "1h", kind: duration(0, day),
+			meaning: "the longest that the workload may put off a hand-over with `handover defer`, each time; 0 allows none"},
 		{name: "policy.standby", def: "0s", kind: duration(0, day),
 			meaning: "take-back window after draining; 0 is none"},
 		{name: "policy.exclusive", def: "false", kind: boolean(),
@@ -108,12 +114,12 @@ func keys() []key {
 			meaning: "ready when the workload says `READY=1` on `$NOTIFY_SOCKET`, as with systemd"},
 		{name: "readiness.after", def: "auto", kind: orAuto(duration(0, day)),
 			meaning: "if none of the above is set: ready this long after its start. " +
-				"`auto`: when a process of the workload listens on TCP, else after 10s alive"},
+				"`auto`: when the workload listens on TCP, else after 10s alive, or half of the hold if that is less"},
 		{name: "readiness.period", def: "500ms", kind: duration(10*time.Millisecond, time.Hour),
 			meaning: "pause between checks while starting"},
-		{name: "readiness.timeout", def: "1s", kind: duration(10*time.Millisecond, time.Hour),
+		{name: "readiness.timeout", def: "1s", kind: duration(100*time.Millisecond, time.Hour),
 			meaning: "of one check"},
-		{name: "readiness.serving_period", def: "5s", kind: duration(10*time.Millisecond, time.Hour),
+		{name: "readiness.serving_period", def: "5s", kind: duration(100*time.Millisecond, time.Hour),
 			meaning: "pause between checks once ready"},
 		{name: "readiness.failures", def: "3", kind: integer(1, 1000),
 			meaning: "so many failures in a row while serving: not ready any more"},

@@ -36,6 +36,9 @@ type Loaded struct {
 	// Warnings are what is likely to be a mistake and is none for certain, such
 	// as unknown variables that begin with HANDOVER_.
 	Warnings []string
+	// Gaps are settings that are allowed, and with which nobody serves for some
+	// time at each update. Their Why is set.
+	Gaps []Problem
 
 	values []Value
 }
@@ -79,7 +82,7 @@ func Load(o Options) (*Loaded, error) {
 	if len(l.problems.list) > 0 {
 		return nil, &Error{Problems: l.problems.sorted(), Warnings: l.warnings}
 	}
-	loaded.File, loaded.Warnings = file.name, l.warnings
+	loaded.File, loaded.Warnings, loaded.Gaps = file.name, l.warnings, l.gaps(&loaded.Config)
 	return loaded, nil
 }
 

@@ -29,7 +29,7 @@ func defaults() config.Config {
 		},
 		Policy: config.Policy{
 			Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second, DrainTimeout: 30 * time.Second,
-			DrainReserve: 3 * time.Second, CompletePath: "/tmp/balena/handover-complete",
+			DrainReserve: 3 * time.Second, DeferLimit: time.Hour, CompletePath: "/tmp/balena/handover-complete",
 		},
 		Process: config.Process{StopSignal: syscall.SIGTERM},
 		Readiness: config.Readiness{

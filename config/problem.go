@@ -55,6 +55,7 @@ type Problem struct {
 	Allowed string // what may be written
 	Nearest string // the nearest known key
 	Hint    string // what to do
+	Why     string // what follows; of those that are no error
 	Err     error  // the cause, if there is one; it is not printed
 }
 

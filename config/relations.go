@@ -38,6 +38,32 @@ func (l *loader) grace(c *Config) {
 		delay, reserve, period)
 }
 
+// gaps: a new instance must be ready, and have been so for policy.settle, while
+// the old one still holds on.
+func (l *loader) gaps(c *Config) []Problem {
+	const after, settle, reserve, period = "readiness.after", "policy.settle", "policy.drain_reserve", "service.stop_grace_period"
+	hold, need := c.Hold(), c.Policy.Settle
+	var takes []string
+	if !c.Readiness.AfterAuto && c.Readiness.After > 0 {
+		need += c.Readiness.After
+		takes = append(takes, l.with(after, showDuration(c.Readiness.After)))
+	}
+	if c.Policy.Settle > 0 {
+		takes = append(takes, l.with(settle, showDuration(c.Policy.Settle)))
+	}
+	if need < hold || c.Policy.Exclusive {
+		return nil // an exclusive one is not started before the old one has ended
+	}
+	p := l.placed(
+		fmt.Sprintf("%s must be less than the hold, which is %s: %s − %s − %s", strings.Join(takes, " + "), showDuration(hold),
+			l.with(period, showDuration(c.Service.StopGracePeriod)), l.with(reserve, showDuration(c.Policy.DrainReserve)), showDuration(DrainMargin)),
+		fmt.Sprintf("shorten it, or raise stop_grace_period in the compose file and service.stop_grace_period alike to more than %s",
+			showDuration(need+c.Policy.DrainReserve+DrainMargin)),
+		after, settle, reserve, period)
+	p.Why = "told to stop, the old instance ends before the new one counts as ready, and nobody is ready in between, at each update"
+	return []Problem{p}
+}
+
 // expiry: some announcements may get lost.
 func (l *loader) expiry(c *Config) {
 	const after, interval = "announce.expire_after", "announce.interval"
@@ -104,12 +130,16 @@ func (l *loader) supervisorAddress(c *Config) {
 // broken adds a relation that does not hold. It is put where the first of its
 // keys was set.
 func (l *loader) broken(message, hint string, keys ...string) {
+	l.problems.add(l.placed(message, hint, keys...))
+}
+
+func (l *loader) placed(message, hint string, keys ...string) Problem {
 	p := Problem{Key: keys[0], Message: message, Hint: hint}
 	if i := slices.IndexFunc(keys, func(k string) bool { return !l.origins[k].IsDefault() }); i >= 0 {
 		from := l.origins[keys[i]]
 		p.Key, p.File, p.Line, p.Source = keys[i], from.File, from.Line, from.Variable
 	}
-	l.problems.add(p)
+	return p
 }
 
 // good reports whether none of the keys has a problem.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 )
@@ -39,6 +40,15 @@ type Workload interface {
 	Changed() <-chan struct{}
 }
 
+// Resumer is a Workload whose drain can be taken back: *workload.Workload is one.
+// Without it, a drain that has begun goes on to its end, although it only waits
+// for policy.drain_delay and the other instance does not serve any more.
+type Resumer interface {
+	// Resume takes back a drain of which nothing was done yet, and reports whether
+	// the workload runs on as before.
+	Resume() bool
+}
+
 // Marker is the file handover-complete. *supervisor.Marker is one.
 type Marker interface {
 	Write() error
@@ -59,9 +69,9 @@ type Owner interface {
 // Options are the parts of a controller. Supervisor, Owner and Preflight may be
 // missing; without the first, Policy.SupervisorOff must be set.
 type Options struct {
-	Policy Policy
+	Policy decide.Policy
 	// Self is the identity; ListeningSince, ToldAt and Hurry are filled in.
-	Self           Self
+	Self           decide.Self
 	AppID, Service string
 	Peers          Peers
 	Supervisor     Supervisor
@@ -89,12 +99,12 @@ type Controller struct {
 	flight  *preflight
 	history *history
 
-	self       Self
-	memory     Memory
-	supervisor Answers
-	listed     []Listed
+	self       decide.Self
+	memory     decide.Memory
+	supervisor decide.Answers
+	listed     []decide.Listed
 	explained  explanation
-	conditions []Condition
+	conditions []decide.Condition
 	plan       workload.Plan
 	started    bool
 	unwritable bool // the marker could not be written
@@ -102,8 +112,11 @@ type Controller struct {
 	ownerError string // why there is no lock
 	failure    string // the panic that ended reconciling
 
-	told      atomic.Int32
-	toldAt    atomic.Pointer[time.Time] // of the first signal
+	orders    orders
+	obeyed    obeyed
+	looked    time.Time // when the loop last looked at the world
+	expected  time.Time // when it was to look again; zero: when something happens
+	stall     decide.Stall
 	wake      chan struct{}
 	over      chan struct{} // closed when Run has returned
 	pings     chan chan struct{}
@@ -123,9 +136,9 @@ func New(o Options) (*Controller, error) {
 		return nil, errors.New("controller: new: without a Supervisor, Policy.SupervisorOff must be set")
 	case o.Policy.PollInterval <= 0:
 		return nil, fmt.Errorf("controller: new: Policy.PollInterval is %v; it must be positive", o.Policy.PollInterval)
-	case o.Policy.DrainDelay+o.Policy.DrainReserve+exitReserve >= o.Policy.StopGracePeriod:
+	case o.Policy.DrainDelay+o.Policy.DrainReserve+decide.ExitReserve >= o.Policy.StopGracePeriod:
 		return nil, fmt.Errorf("controller: new: DrainDelay (%v) + DrainReserve (%v) + %v must be less than StopGracePeriod (%v)",
-			o.Policy.DrainDelay, o.Policy.DrainReserve, exitReserve, o.Policy.StopGracePeriod)
+			o.Policy.DrainDelay, o.Policy.DrainReserve, decide.ExitReserve, o.Policy.StopGracePeriod)
 	}
 	if o.Policy.SupervisorOff {
 		o.Supervisor = nil
@@ -152,12 +165,17 @@ func New(o Options) (*Controller, error) {
 	return c, nil
 }
 
-// Tell tells the instance to stop: on SIGTERM or SIGINT. A second time ends a
-// hold. It never blocks and may be called from any goroutine.
-func (c *Controller) Tell() {
-	now := time.Now()
-	c.toldAt.CompareAndSwap(nil, &now)
-	c.told.Add(1)
+// Tell tells the instance to stop: on SIGTERM. A second time shortens a hold, unless
+// the Supervisor was restarted meanwhile, which then repeats itself; a third time
+// ends it. It never blocks and may be called from any goroutine.
+func (c *Controller) Tell() { c.tell(false) }
+
+// Interrupt tells the instance to stop: on SIGINT. If it was told before, it ends
+// the hold. It never blocks and may be called from any goroutine.
+func (c *Controller) Interrupt() { c.tell(true) }
+
+func (c *Controller) tell(interrupt bool) {
+	c.orders.add(time.Now(), interrupt)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -233,12 +251,21 @@ func (c *Controller) round(ctx, asking context.Context, timer *time.Timer) (code
 }
 
 // reconcile looks, decides and acts until there is nothing left to do at once.
-func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
+func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, error) {
 	for {
 		s := c.look()
-		d := Decide(s)
+		d := decide.Decide(s)
+		if c.plan != (workload.Plan{}) && d.Workload == decide.WorkloadRun && s.Memory.Drain != nil && !s.Workload.Ended {
+			// The drain is to be taken back. The workload knows whether that can be done.
+			if r, can := c.o.Workload.(Resumer); can && r.Resume() {
+				c.plan = workload.Plan{}
+			} else {
+				s.Workload.Stopping = true
+				d = decide.Decide(s)
+			}
+		}
 		c.memory = d.Memory
-		d.Conditions = transition(c.conditions, d.Conditions, s.Now)
+		d.Conditions = decide.Transition(c.conditions, d.Conditions, s.Now)
 		c.conditions = d.Conditions
 		c.stopwatch.decided(&s, &d)
 		c.journal.decided(&s, &d)
@@ -256,6 +283,7 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 			return d, true, nil
 		}
 		if acted {
+			c.expected = s.Now
 			continue
 		}
 		for _, due := range []time.Time{
@@ -266,31 +294,61 @@ func (c *Controller) reconcile(ctx context.Context) (Decision, bool, error) {
 				d.RequeueAfter = max(wait, time.Millisecond)
 			}
 		}
+		if d.Ask && (d.RequeueAfter == 0 || d.RequeueAfter > lookEvery) {
+			d.RequeueAfter = lookEvery
+		}
+		c.expected = time.Time{}
+		if d.RequeueAfter > 0 {
+			c.expected = s.Now.Add(d.RequeueAfter)
+		}
 		return d, false, nil
 	}
 }
 
+// Times of the loop.
+const (
+	// lookEvery is the longest pause while this instance waits for an answer of
+	// others. It makes sure that a stall is noticed.
+	lookEvery = time.Second
+	// stalledAfter is how late a look at the world is called a stall.
+	stalledAfter = 500 * time.Millisecond
+)
+
 // look takes a snapshot. What it knows is never younger than Now, and whether
 // this instance is told is known last: whatever held up the loop before.
-func (c *Controller) look() Snapshot {
+func (c *Controller) look() decide.Snapshot {
+	began := time.Now()
 	peers := c.o.Peers.Peers()
 	state := c.o.Workload.State()
-	if told := c.told.Load(); told > 0 {
-		c.self.ToldAt = *c.toldAt.Load() // not now: the loop may have been busy
-		c.self.Hurry = told > 1
+	for _, o := range c.orders.take() {
+		c.obeyed.obey(o, c.poller.absence())
 	}
+	// The time of the signal, not now: the loop may have been busy.
+	c.self.ToldAt, c.self.PressedAt, c.self.Hurry = c.obeyed.toldAt, c.obeyed.pressedAt, c.obeyed.hurry
 	now := time.Now()
+	switch {
+	case now.Sub(began) > stalledAfter:
+		c.stall = decide.Stall{From: began, To: now}
+		if !c.expected.IsZero() && c.looked.Before(began) {
+			c.stall.From = c.looked
+		}
+	case !c.expected.IsZero() && now.Sub(c.expected) > stalledAfter:
+		c.stall = decide.Stall{From: c.looked, To: now}
+	}
+	c.looked = now
 	lost := c.tracker.peers(now, peers)
 	answers := c.supervisor
 	answers.Containers = c.tracker.mark(c.listed)
 	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
 	answers.Introduced = c.poller.introduced()
-	s := Snapshot{
+	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
-		Workload: WorkloadFacts{
-			Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
+		Workload: decide.WorkloadFacts{
+			Started: c.started, Ready: state.Ready, EverReady: state.EverReady, NotReady: state.NotReadyReason,
 			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
+			Stopping: !state.SignalledAt.IsZero(),
 		},
+		RefusedAt: c.refusedAt(), Stall: c.stall,
 		DeferredUntil: c.deferred, Preflight: c.flight.passed, Owner: c.ownership(),
 		PeerLostAt: lost, MarkerFailed: c.unwritable, Memory: c.memory,
 	}
@@ -301,12 +359,12 @@ func (c *Controller) look() Snapshot {
 
 // act makes the decision so. It reports whether facts changed by that, so that
 // there is more to decide at once.
-func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
+func (c *Controller) act(s *decide.Snapshot, d *decide.Decision) (acted bool, err error) {
 	c.o.Owner.Want(d.Own)
 	c.say(d, s)
 	c.mark(d.Marker)
 	switch d.Workload {
-	case WorkloadRun:
+	case decide.WorkloadRun:
 		if s.Workload.Started && !s.Workload.Ended {
 			break
 		}
@@ -318,8 +376,8 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 		}
 		c.started = true
 		return true, nil
-	case WorkloadDrain:
-		plan := c.o.Policy.plan(d.SignalAt, d.KillAt)
+	case decide.WorkloadDrain:
+		plan := planOf(&c.o.Policy, d.SignalAt, d.KillAt)
 		if plan != c.plan {
 			c.plan = plan
 			c.o.Workload.Drain(plan)
@@ -328,14 +386,14 @@ func (c *Controller) act(s *Snapshot, d *Decision) (acted bool, err error) {
 	return false, nil
 }
 
-// plan is when a drain takes its steps. A time-out of none is one that is over
+// planOf is when a drain takes its steps. A time-out of none is one that is over
 // at once.
-func (p *Policy) plan(signalAt, killAt time.Time) workload.Plan {
+func planOf(p *decide.Policy, signalAt, killAt time.Time) workload.Plan {
 	return workload.Plan{SignalAt: signalAt, KillAt: killAt, KillAfter: max(p.DrainTimeout, 1)}
 }
 
 // say tells the peers; the node says only what is new.
-func (c *Controller) say(d *Decision, s *Snapshot) {
+func (c *Controller) say(d *decide.Decision, s *decide.Snapshot) {
 	c.o.Peers.Say(peer.Statement{
 		Phase: d.Phase, Told: s.Self.Told(), Ask: d.Ask, AskEvery: d.AskEvery,
 		Eager: d.Eager, Acks: d.Acks, Release: c.release(),
@@ -343,9 +401,9 @@ func (c *Controller) say(d *Decision, s *Snapshot) {
 }
 
 // mark writes or removes the marker.
-func (c *Controller) mark(wish MarkerWish) {
+func (c *Controller) mark(wish decide.MarkerWish) {
 	switch wish {
-	case MarkerWrite:
+	case decide.MarkerWrite:
 		err := c.o.Marker.Write()
 		c.unwritable = err != nil
 		if err != nil {
@@ -354,7 +412,7 @@ func (c *Controller) mark(wish MarkerWish) {
 			return
 		}
 		c.journal.note(slog.LevelInfo, "MarkerWritten", "the marker tells the Supervisor that everything is released")
-	case MarkerRemove:
+	case decide.MarkerRemove:
 		removed, err := c.o.Marker.Remove()
 		switch {
 		case err != nil:
@@ -369,8 +427,11 @@ func (c *Controller) mark(wish MarkerWish) {
 // answered takes in what a request brought.
 func (c *Controller) answered(ctx context.Context, a answer) {
 	now := time.Now()
-	c.poller.received(now, a)
+	news := c.poller.received(now, a)
 	c.counters.answer(a.err, a.took)
+	if !news {
+		return // a later request has been answered before
+	}
 	c.journal.answered(a.err)
 	if a.err != nil {
 		return
@@ -388,7 +449,7 @@ func (c *Controller) answered(ctx context.Context, a answer) {
 	}
 }
 
-func sameContainers(a, b []Listed) bool {
+func sameContainers(a, b []decide.Listed) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -400,7 +461,7 @@ func sameContainers(a, b []Listed) bool {
 	return true
 }
 
-// release returns the own release id, 0 if unknown.
+// release returns this instance's release id, 0 if unknown.
 func (c *Controller) release() uint64 {
 	for i := range c.listed {
 		if l := &c.listed[i]; l.Short() == c.self.Container {
@@ -409,3 +470,7 @@ func (c *Controller) release() uint64 {
 	}
 	return 0
 }
+
+// refusedAt is when an announcement of this service was last dropped because of
+// its signature; zero: never.
+func (c *Controller) refusedAt() time.Time { return time.Time{} }

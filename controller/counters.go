@@ -7,18 +7,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )
 
 // decisionReasons are all reasons of decisions.
-var decisionReasons = [...]Reason{
-	ReasonListening, ReasonAlone, ReasonYoungerNotReady, ReasonYoungerSilent, ReasonYoungerUnknown,
-	ReasonYoungerNotListed, ReasonSettling, ReasonBothSignals, ReasonHolding, ReasonSearching,
-	ReasonSuccessorServes, ReasonSuccessorTrusted, ReasonNoSuccessor, ReasonHoldEnded, ReasonHurried,
-	ReasonToldEarly, ReasonDraining, ReasonDeferred, ReasonReleased, ReasonStandby, ReasonSteppedAside,
-	ReasonYoungerLost, ReasonPreflight, ReasonOccupied, ReasonWorkloadEnded, ReasonHandedOver,
+var decisionReasons = [...]decide.Reason{
+	decide.ReasonListening, decide.ReasonAlone, decide.ReasonYoungerNotReady, decide.ReasonYoungerSilent, decide.ReasonYoungerUnknown,
+	decide.ReasonYoungerNotListed, decide.ReasonSettling, decide.ReasonBothSignals, decide.ReasonHolding, decide.ReasonSearching,
+	decide.ReasonSuccessorServes, decide.ReasonSuccessorTrusted, decide.ReasonNoSuccessor, decide.ReasonHoldEnded, decide.ReasonHurried,
+	decide.ReasonToldEarly, decide.ReasonDraining, decide.ReasonDeferred, decide.ReasonReleased, decide.ReasonStandby, decide.ReasonSteppedAside,
+	decide.ReasonYoungerLost, decide.ReasonPreflight, decide.ReasonOccupied, decide.ReasonWorkloadEnded, decide.ReasonHandedOver,
+	decide.ReasonSuccessorLost, decide.ReasonAgeUnknown, decide.ReasonEndedEarly, decide.ReasonNobodyFollows,
 }
 
 // outcomes are how requests to the Supervisor end. answered is this file's own
@@ -83,7 +85,7 @@ func (c *counters) answer(err error, took time.Duration) {
 }
 
 // decided counts a decision for another reason than that of the one before.
-func (c *counters) decided(reason Reason) {
+func (c *counters) decided(reason decide.Reason) {
 	for i, r := range decisionReasons {
 		if r == reason {
 			c.decisions[i].Add(1)
@@ -96,7 +98,7 @@ func (c *counters) decided(reason Reason) {
 type stopwatch struct {
 	counters *counters
 
-	reason     Reason
+	reason     decide.Reason
 	readySince time.Time // of this run of the workload; zero: not ready, or no more
 	readyRun   int       // the run whose stageStarting is counted
 	servedFor  time.Duration
@@ -122,7 +124,7 @@ func newStopwatch(c *counters) *stopwatch {
 }
 
 // look times what can be seen of workload and peers.
-func (t *stopwatch) look(s *Snapshot, state *workload.State) {
+func (t *stopwatch) look(s *decide.Snapshot, state *workload.State) {
 	switch {
 	case state.Ready && t.readySince.IsZero():
 		t.readySince = state.ReadySince
@@ -140,8 +142,7 @@ func (t *stopwatch) look(s *Snapshot, state *workload.State) {
 	}
 }
 
-func (t *stopwatch) lookAtPeers(s *Snapshot) {
-	w := &world{Snapshot: s}
+func (t *stopwatch) lookAtPeers(s *decide.Snapshot) {
 	others := make(map[peer.InstanceID]bool, len(s.Peers))
 	for i := range s.Peers {
 		p := &s.Peers[i]
@@ -151,7 +152,7 @@ func (t *stopwatch) lookAtPeers(s *Snapshot) {
 		if !known {
 			t.process(p)
 		}
-		if !known || was || !over || s.Self.Told() || w.relate(p) != older {
+		if !known || was || !over || s.Self.Told() || s.Age(p) != decide.Older {
 			continue
 		}
 		switch {
@@ -220,7 +221,7 @@ func (t *stopwatch) attributes() []slog.Attr {
 }
 
 // decided times a decision.
-func (t *stopwatch) decided(s *Snapshot, d *Decision) {
+func (t *stopwatch) decided(s *decide.Snapshot, d *decide.Decision) {
 	if d.Reason != t.reason {
 		t.reason = d.Reason
 		t.counters.decided(d.Reason)
@@ -232,11 +233,15 @@ func (t *stopwatch) decided(s *Snapshot, d *Decision) {
 	}
 	if t.drain != drain.Since {
 		t.drain, t.known = drain.Since, [stages]bool{}
-		announced, running := since(d.Conditions, YoungerAnnounced), since(d.Conditions, YoungerRunning)
+		announced, running := since(d.Conditions, decide.YoungerAnnounced), since(d.Conditions, decide.YoungerRunning)
 		if !announced.IsZero() && !running.IsZero() {
 			t.over(stageAnnounced, running.Sub(announced))
 		}
-		if both := later(announced, running); !both.IsZero() {
+		both := announced
+		if running.After(both) {
+			both = running
+		}
+		if !both.IsZero() {
 			t.over(stageRunning, drain.Since.Sub(both))
 		}
 	}
@@ -250,9 +255,9 @@ func (t *stopwatch) decided(s *Snapshot, d *Decision) {
 }
 
 // since is when a condition became true; zero while it is not.
-func since(all []Condition, t ConditionType) time.Time {
+func since(all []decide.Condition, t decide.ConditionType) time.Time {
 	for i := range all {
-		if all[i].Type == t && all[i].Status == True {
+		if all[i].Type == t && all[i].Status == decide.True {
 			return all[i].LastTransitionTime
 		}
 	}

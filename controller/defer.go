@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // ErrTooLate is returned by Defer when the drain has begun, or must begin now.
@@ -61,8 +63,7 @@ func (c *Controller) Defer(ctx context.Context, by time.Duration) (until time.Ti
 // deferDrain takes in a request.
 func (c *Controller) deferDrain(by time.Duration) deferralAnswer {
 	s := c.look()
-	w := &world{Snapshot: &s}
-	if s.Memory.Drain != nil || s.Workload.Ended || s.Self.Hurry || s.Self.Told() && !s.Now.Before(w.holdEnds()) {
+	if s.Memory.Drain != nil || s.Workload.Ended || s.Self.Hurry || s.Self.Told() && !s.Now.Before(s.HoldEnds()) {
 		return deferralAnswer{err: ErrTooLate}
 	}
 	if by == 0 {
@@ -74,10 +75,10 @@ func (c *Controller) deferDrain(by time.Duration) deferralAnswer {
 	}
 	c.deferred = s.Now.Add(by)
 	until := c.deferred
-	if s.Self.Told() {
-		until = earlier(until, w.holdEnds())
+	if ends := s.HoldEnds(); s.Self.Told() && ends.Before(until) {
+		until = ends
 	}
-	c.journal.noteAs(slog.LevelInfo, ReasonDeferred, "the workload asks for time before it is drained",
+	c.journal.noteAs(slog.LevelInfo, decide.ReasonDeferred, "the workload asks for time before it is drained",
 		fmt.Sprintf("the workload asks for %v before it is drained", by), slog.Duration("deferFor", by), lasted("drainNotBefore", until.Sub(s.Now)))
 	return deferralAnswer{until: until}
 }

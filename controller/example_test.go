@@ -17,6 +17,7 @@ import (
 
 	"github.com/handover-controller/handover/config"
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/peer/peertest"
@@ -113,8 +114,8 @@ func (s *webService) URL() string {
 func (s *webService) Changed() <-chan struct{} { return s.changed }
 
 // policyOf are the settings that a decision depends on.
-func policyOf(cfg *config.Config) controller.Policy {
-	return controller.Policy{
+func policyOf(cfg *config.Config) decide.Policy {
+	return decide.Policy{
 		PollInterval:      cfg.Supervisor.PollInterval,
 		Settle:            cfg.Policy.Settle,
 		Discovery:         cfg.Policy.Discovery,
@@ -130,8 +131,8 @@ func policyOf(cfg *config.Config) controller.Policy {
 }
 
 // selfOf is what an instance knows about itself.
-func selfOf(self *peer.Self) controller.Self {
-	s := controller.Self{
+func selfOf(self *peer.Self) decide.Self {
+	s := decide.Self{
 		Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart,
 		StartMilli: self.StartMilli, Restarted: self.Restarted,
 	}

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // noOwner is the right to run an exclusive workload where there is no lock.
@@ -26,8 +28,8 @@ func (c *Controller) disown() {
 }
 
 // ownership returns the state of the right, and says once why there is none.
-func (c *Controller) ownership() Ownership {
-	var o Ownership
+func (c *Controller) ownership() decide.Ownership {
+	var o decide.Ownership
 	var err error
 	o.Lockable, o.Held, o.Since, err = c.o.Owner.State()
 	text := ""

@@ -1,5 +1,7 @@
 package controller
 
+import "github.com/handover-controller/handover/controller/decide"
+
 // What tests look at from outside.
 
 type History = history
@@ -16,7 +18,7 @@ const (
 	MarksAtMost = marksAtMost
 )
 
-func (h *history) Observe(s *Snapshot, d *Decision, release uint64, unwritable bool) []Handover {
+func (h *history) Observe(s *decide.Snapshot, d *decide.Decision, release uint64, unwritable bool) []Handover {
 	return h.observe(s, d, release, unwritable)
 }
 

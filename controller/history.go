@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -44,7 +45,7 @@ func newHistory() *history { return &history{seen: map[peer.InstanceID]heardSay{
 // observe takes in a round of the loop, and returns the hand-overs, the last one
 // first. It returns the same slice as before if nothing is new. The release is
 // the own one; unwritable tells that the marker could not be written.
-func (h *history) observe(s *Snapshot, d *Decision, release uint64, unwritable bool) []Handover {
+func (h *history) observe(s *decide.Snapshot, d *decide.Decision, release uint64, unwritable bool) []Handover {
 	h.observeOwn(s, d)
 	under := s.Self.Told() || someoneLives(s)
 	if h.current == nil && under {
@@ -67,7 +68,7 @@ func (h *history) observe(s *Snapshot, d *Decision, release uint64, unwritable b
 }
 
 // someoneLives reports whether another instance is heard that has not ended.
-func someoneLives(s *Snapshot) bool {
+func someoneLives(s *decide.Snapshot) bool {
 	for i := range s.Peers {
 		if !s.Peers[i].Ended() {
 			return true
@@ -78,7 +79,7 @@ func someoneLives(s *Snapshot) bool {
 
 // observeOwn keeps what this instance says. It matters to others only while
 // there is a hand-over.
-func (h *history) observeOwn(s *Snapshot, d *Decision) {
+func (h *history) observeOwn(s *decide.Snapshot, d *decide.Decision) {
 	now := Span{Phase: d.Phase.String(), Told: s.Self.Told(), From: s.Now}
 	if now.Phase == h.own.Phase && now.Told == h.own.Told {
 		return
@@ -91,7 +92,7 @@ func (h *history) observeOwn(s *Snapshot, d *Decision) {
 }
 
 // begin begins a hand-over, or goes on with the last one.
-func (h *history) begin(s *Snapshot) {
+func (h *history) begin(s *decide.Snapshot) {
 	h.changed = true
 	clear(h.seen)
 	if h.resumes(s) {
@@ -126,7 +127,7 @@ func (h *history) begin(s *Snapshot) {
 
 // resumes reports whether the last hand-over goes on: one of its containers is
 // back, or this instance is told before it could be.
-func (h *history) resumes(s *Snapshot) bool {
+func (h *history) resumes(s *decide.Snapshot) bool {
 	if h.last == nil || s.Now.Sub(*h.last.Ended) > resumesWithin {
 		return false
 	}
@@ -175,8 +176,7 @@ func (l *Lane) stop(at time.Time) {
 func (l *Lane) over() bool { return len(l.Spans) > 0 && l.Spans[len(l.Spans)-1].To != nil }
 
 // observeLanes takes in what the peers say.
-func (h *history) observeLanes(s *Snapshot) {
-	w := world{Snapshot: s}
+func (h *history) observeLanes(s *decide.Snapshot) {
 	for i := range s.Peers {
 		p := &s.Peers[i]
 		now := heardSay{spoken{p.Phase, p.Told, p.Ended()}, p.LastHeard}
@@ -188,7 +188,7 @@ func (h *history) observeLanes(s *Snapshot) {
 		if !known && p.Ended() {
 			continue
 		}
-		at := h.lane(&w, p)
+		at := h.lane(s, p)
 		if at < 0 {
 			continue
 		}
@@ -225,7 +225,7 @@ func (h *history) observeLanes(s *Snapshot) {
 	}
 }
 
-func hears(s *Snapshot, id peer.InstanceID) bool {
+func hears(s *decide.Snapshot, id peer.InstanceID) bool {
 	for i := range s.Peers {
 		if s.Peers[i].Instance == id {
 			return true
@@ -246,11 +246,11 @@ func (o *Handover) laneOf(p *peer.Peer) int {
 
 // lane returns the index of the peer's lane, and makes it if there is room: -1
 // if there is none.
-func (h *history) lane(w *world, p *peer.Peer) int {
+func (h *history) lane(s *decide.Snapshot, p *peer.Peer) int {
 	i := h.current.laneOf(p)
 	if i < 0 {
 		if len(h.current.Lanes) == lanesAtMost {
-			if i = h.room(w, p); i < 0 {
+			if i = h.room(s, p); i < 0 {
 				return -1
 			}
 		} else {
@@ -264,21 +264,21 @@ func (h *history) lane(w *world, p *peer.Peer) int {
 		l.told = false
 	}
 	l.id, l.Instance, l.Legacy = p.Instance, p.Instance.String(), p.Legacy
-	l.Container, l.Release, l.Age = string(p.Container), p.Release, w.relate(p).String()
+	l.Container, l.Release, l.Age = string(p.Container), p.Release, s.Age(p).String()
 	return i
 }
 
 // room empties a lane for the peer: one in which nothing is said any more, or,
 // for a container that the Supervisor lists, one of a container that it does not
 // list. So strangers cannot keep those out that count.
-func (h *history) room(w *world, p *peer.Peer) int {
+func (h *history) room(s *decide.Snapshot, p *peer.Peer) int {
 	found, cost, most := -1, 4, 0
-	if w.find(p.Container) != nil {
+	if s.Supervisor.Find(p.Container) != nil {
 		most = 2
 	}
 	for i := 1; i < len(h.current.Lanes); i++ {
 		l, is := &h.current.Lanes[i], 0
-		if w.find(peer.ContainerID(l.Container)) != nil {
+		if s.Supervisor.Find(peer.ContainerID(l.Container)) != nil {
 			is = 2
 		}
 		if !l.over() {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -43,19 +44,19 @@ func (h *history) plan(now time.Time, kind MarkKind, at time.Time, text string) 
 
 // observeSignals marks the two signals until a drain begins: it needs both, and
 // what comes after it shows in the bars.
-func (h *history) observeSignals(s *Snapshot, d *Decision) {
+func (h *history) observeSignals(s *decide.Snapshot, d *decide.Decision) {
 	drains := s.Memory.Drain != nil
 	for i := range d.Conditions {
 		c := &d.Conditions[i]
 		was, kind := &h.announced, MarkAnnounced
 		switch c.Type {
-		case YoungerAnnounced:
-		case YoungerRunning:
+		case decide.YoungerAnnounced:
+		case decide.YoungerRunning:
 			was, kind = &h.running, MarkRunning
 		default:
 			continue
 		}
-		if now := c.Status == True; now != *was {
+		if now := c.Status == decide.True; now != *was {
 			*was = now
 			if !drains {
 				h.mark(Mark{Time: s.Now, Kind: kind, Text: c.Message, Lost: !now})
@@ -65,13 +66,13 @@ func (h *history) observeSignals(s *Snapshot, d *Decision) {
 }
 
 // observeSteps marks what happens to this instance and what it does.
-func (h *history) observeSteps(s *Snapshot, d *Decision, unwritable bool) {
+func (h *history) observeSteps(s *decide.Snapshot, d *decide.Decision, unwritable bool) {
 	if s.Self.Told() && !h.told {
 		h.told = true
 		h.mark(Mark{Time: s.Self.ToldAt, Kind: MarkTold, Text: "this instance is told to stop"})
 	}
 	h.plan(s.Now, MarkHoldEnds, d.HoldEnds, "the hold must end: then it drains, whoever follows")
-	h.plan(s.Now, MarkDeferred, s.deferredUntil(), "no drain before this: the workload has asked for time")
+	h.plan(s.Now, MarkDeferred, deferredUntil(s), "no drain before this: the workload has asked for time")
 	drain := d.Memory.Drain
 	if d.Phase == peer.PhaseDraining && !d.SignalAt.IsZero() && !h.stopped {
 		h.mark(Mark{Time: d.SignalAt, Kind: MarkStopSignal, Text: "the workload is told to finish"})

@@ -11,13 +11,14 @@ import (
 	. "github.com/onsi/gomega"
 
 	. "github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 )
 
 // tale is an instance whose rounds are played one after the other, with the
 // decisions that it would take.
 type tale struct {
-	Snapshot
+	decide.Snapshot
 	history    *History
 	unwritable bool
 	said       []Handover
@@ -30,7 +31,7 @@ func newTale() *tale {
 
 // after plays a round so much later. All peers but those that have ended were
 // heard just before, and so was the Supervisor.
-func (t *tale) after(d time.Duration, steps ...func(*Snapshot)) *tale {
+func (t *tale) after(d time.Duration, steps ...func(*decide.Snapshot)) *tale {
 	t.Now = t.Now.Add(d)
 	for _, step := range steps {
 		step(&t.Snapshot)
@@ -43,31 +44,31 @@ func (t *tale) after(d time.Duration, steps ...func(*Snapshot)) *tale {
 	if len(t.Supervisor.Containers) > 0 {
 		t.Supervisor.RequestedAt, t.Supervisor.ReceivedAt = t.Now.Add(-40*time.Millisecond), t.Now.Add(-20*time.Millisecond)
 	}
-	decision := Decide(t.Snapshot)
+	decision := decide.Decide(t.Snapshot)
 	t.said = t.history.Observe(&t.Snapshot, &decision, 77, t.unwritable)
 	t.Memory = decision.Memory
 	return t
 }
 
 // is changes what the first peer says, beginning now.
-func is(p peer.Phase) func(*Snapshot) {
-	return func(s *Snapshot) {
+func is(p peer.Phase) func(*decide.Snapshot) {
+	return func(s *decide.Snapshot) {
 		s.Peers = append([]peer.Peer{}, s.Peers...)
 		s.Peers[0].Phase, s.Peers[0].PhaseSince = p, s.Now.Add(-10*time.Millisecond)
 	}
 }
 
-func gone(s *Snapshot) {
+func gone(s *decide.Snapshot) {
 	s.Peers = append([]peer.Peer{}, s.Peers...)
 	isGone(&s.Peers[0])
 }
 
-func forgotten(s *Snapshot) { s.Peers = nil }
+func forgotten(s *decide.Snapshot) { s.Peers = nil }
 
-func signalled(s *Snapshot) { s.Self.ToldAt = s.Now }
+func signalled(s *decide.Snapshot) { s.Self.ToldAt = s.Now }
 
-func works(ready, ended bool) func(*Snapshot) {
-	return func(s *Snapshot) { s.Workload = WorkloadFacts{Started: true, Ready: ready, Ended: ended} }
+func works(ready, ended bool) func(*decide.Snapshot) {
+	return func(s *decide.Snapshot) { s.Workload = decide.WorkloadFacts{Started: true, Ready: ready, Ended: ended} }
 }
 
 // words are the lanes and marks of a hand-over, without times.
@@ -134,9 +135,9 @@ var _ = Describe("The history of hand-overs", func() {
 
 	It("follows one from the younger instance's side, and ends it when the older one is gone", func() {
 		t := newTale()
-		t.after(time.Second, func(s *Snapshot) { s.Workload = WorkloadFacts{Started: true} })
+		t.after(time.Second, func(s *decide.Snapshot) { s.Workload = decide.WorkloadFacts{Started: true} })
 		t.after(time.Second, hears(youngerPeer(), firstStart(thisBoot, 50*time.Second)))
-		t.after(time.Second, func(s *Snapshot) {
+		t.after(time.Second, func(s *decide.Snapshot) {
 			is(peer.PhaseHolding)(s)
 			s.Peers[0].Told = true
 		}, works(true, false))
@@ -153,14 +154,14 @@ var _ = Describe("The history of hand-overs", func() {
 		Expect(words(&t.said[0])).To(Equal(of("a: serving. holding!", "b: starting", "running", "told", "holdEnds")))
 		ends := t.said[0].Marks[2].Time
 		Expect(ends.Sub(t.Self.ToldAt)).To(Equal(6500 * time.Millisecond))
-		t.after(time.Second, is(peer.PhaseServing), func(s *Snapshot) { acking(&s.Peers[0]) })
+		t.after(time.Second, is(peer.PhaseServing), func(s *decide.Snapshot) { acking(&s.Peers[0]) })
 		Expect(words(&t.said[0])).To(Equal(of("a: serving. holding!. draining!", "b: starting. serving", "running", "told", "announced", "stopSignal")))
 	})
 
 	It("keeps the end of a hold that was reached", func() {
 		t := newTale().after(time.Second, youngerStarts, answers(otherListed("Running"), ownListed("Running")))
 		t.after(time.Second, signalled)
-		t.after(7*time.Second, func(*Snapshot) {})
+		t.after(7*time.Second, func(*decide.Snapshot) {})
 		Expect(words(&t.said[0])).To(ContainSubstring(of("told", "holdEnds", "stopSignal")))
 	})
 
@@ -173,8 +174,8 @@ var _ = Describe("The history of hand-overs", func() {
 	})
 
 	It("marks a deferral, moves it, and takes it away when it is withdrawn", func() {
-		until := func(d time.Duration) func(*Snapshot) {
-			return func(s *Snapshot) { s.DeferredUntil = s.Now.Add(d) }
+		until := func(d time.Duration) func(*decide.Snapshot) {
+			return func(s *decide.Snapshot) { s.DeferredUntil = s.Now.Add(d) }
 		}
 		t := newTale().after(time.Second, youngerStarts).after(time.Second, until(time.Minute))
 		Expect(words(&t.said[0])).To(HaveSuffix("deferred\n"))
@@ -187,7 +188,7 @@ var _ = Describe("The history of hand-overs", func() {
 	It("has one lane for a crash loop, and one hand-over", func() {
 		t := newTale()
 		for n := range byte(4) {
-			t.after(10*time.Second, forgotten, youngerStarts, func(s *Snapshot) { s.Peers[0].Instance = id(50 + n) })
+			t.after(10*time.Second, forgotten, youngerStarts, func(s *decide.Snapshot) { s.Peers[0].Instance = id(50 + n) })
 			t.after(time.Second, gone)
 			Expect(t.said[0].Ended).NotTo(BeNil())
 		}
@@ -241,8 +242,8 @@ var _ = Describe("The history of hand-overs", func() {
 
 	It("is bounded, whoever speaks, and does not lose those that count", func() {
 		t := newTale().after(time.Second, answers(otherListed("Running"), ownListed("Running")))
-		crowd := func(round int) func(*Snapshot) {
-			return func(s *Snapshot) {
+		crowd := func(round int) func(*decide.Snapshot) {
+			return func(s *decide.Snapshot) {
 				s.Peers = nil
 				for n := range byte(64) {
 					p := youngerPeer()
@@ -318,8 +319,8 @@ func later(a, b time.Time) time.Time {
 // An idle instance, and one that has released and waits, look without a cost.
 func TestHistoryCostsNothingWhileNothingChanges(t *testing.T) {
 	idle, waiting := serving(), with(serving(), both, releasedFor(time.Minute, true))
-	for name, s := range map[string]Snapshot{"idle": idle, "released": waiting} {
-		h, d := NewHistory(), Decide(s)
+	for name, s := range map[string]decide.Snapshot{"idle": idle, "released": waiting} {
+		h, d := NewHistory(), decide.Decide(s)
 		h.Observe(&s, &d, 1, false)
 		if n := testing.AllocsPerRun(100, func() { h.Observe(&s, &d, 1, false) }); n != 0 {
 			t.Errorf("%s: %v allocations in a round", name, n)
@@ -329,10 +330,10 @@ func TestHistoryCostsNothingWhileNothingChanges(t *testing.T) {
 
 func BenchmarkHistory(b *testing.B) {
 	s := with(serving(), both)
-	d := Decide(s)
+	d := decide.Decide(s)
 	b.Run("idle", func(b *testing.B) {
 		b.ReportAllocs()
-		idle, d := serving(), Decide(serving())
+		idle, d := serving(), decide.Decide(serving())
 		h := NewHistory()
 		for b.Loop() {
 			h.Observe(&idle, &d, 1, false)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
@@ -20,9 +21,9 @@ type Event struct {
 	Time time.Time `json:"time"`
 	Type string    `json:"type"` // Normal or Warning
 	// Phase is the instance's at that time.
-	Phase   string `json:"phase"`
-	Reason  Reason `json:"reason"`
-	Message string `json:"message"`
+	Phase   string        `json:"phase"`
+	Reason  decide.Reason `json:"reason"`
+	Message string        `json:"message"`
 	// Details are the attributes of the log line: key=value, with a blank between.
 	Details string `json:"details,omitempty"`
 }
@@ -42,13 +43,14 @@ type journal struct {
 	times  *stopwatch
 	events []Event
 
-	reason   Reason
+	reason   decide.Reason
 	phase    peer.Phase
 	peers    map[peer.InstanceID]remembered
 	quota    float64
 	quotaAt  time.Time
 	workload workload.State
 	told     bool
+	pressed  bool
 	hurry    bool
 	failing  string
 	since    time.Time // of failing
@@ -78,27 +80,25 @@ func newJournal(log *slog.Logger) *journal {
 
 // note records an event and logs it. Messages are for people, reasons for
 // machines.
-//
-//go:noinline
-func (j *journal) note(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
+func (j *journal) note(level slog.Level, why decide.Reason, message string, attrs ...slog.Attr) {
 	j.noteAs(level, why, message, message, attrs...)
 }
 
 // noteAs is note where the event, which has room for one text only, says more
 // than the log line, whose message is always the same.
-func (j *journal) noteAs(level slog.Level, why Reason, message, event string, attrs ...slog.Attr) {
+func (j *journal) noteAs(level slog.Level, why decide.Reason, message, event string, attrs ...slog.Attr) {
 	j.record(level, why, event, attrs...)
 	j.log.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("reason", string(why))}, attrs...)...)
 }
 
 // noteError is note with what went wrong.
-func (j *journal) noteError(level slog.Level, why Reason, message string, err error) {
+func (j *journal) noteError(level slog.Level, why decide.Reason, message string, err error) {
 	j.record(level, why, message+": "+err.Error())
 	j.log.LogAttrs(context.Background(), level, message, slog.String("reason", string(why)), slog.Any("error", err))
 }
 
 // record records an event that somebody else logs.
-func (j *journal) record(level slog.Level, why Reason, message string, attrs ...slog.Attr) {
+func (j *journal) record(level slog.Level, why decide.Reason, message string, attrs ...slog.Attr) {
 	kind := "Normal"
 	if level >= slog.LevelWarn {
 		kind = "Warning"
@@ -134,7 +134,7 @@ func lasted(key string, d time.Duration) slog.Attr {
 }
 
 // begin records who this is.
-func (j *journal) begin(o *Options, self *Self) {
+func (j *journal) begin(o *Options, self *decide.Self) {
 	mode := "required"
 	if o.Policy.SupervisorOff {
 		mode = "off"
@@ -147,20 +147,15 @@ func (j *journal) begin(o *Options, self *Self) {
 		slog.String("service", o.Service), slog.String("container", container),
 		slog.String("instance", self.Instance.String()), slog.Bool("restarted", self.Restarted),
 		slog.String("supervisor", mode), slog.Duration("stopGracePeriod", o.Policy.StopGracePeriod),
-		slog.Duration("holdAtMost", holdAtMost(&o.Policy)), slog.String("version", o.Version))
+		slog.Duration("holdAtMost", o.Policy.HoldAtMost()), slog.String("version", o.Version))
 	if o.Policy.SupervisorOff {
 		j.note(slog.LevelWarn, "SupervisorOff",
 			"supervisor.mode is off: announcements alone decide, whoever sends them; on balena, set the label io.balena.features.supervisor-api")
 	}
 	if self.Container == "" && !o.Policy.SupervisorOff {
 		j.note(slog.LevelWarn, "OwnContainerUnknown",
-			"the own container id was not found, so the Supervisor's list cannot be compared with it and this instance steps down only when it is told to; set service.container_id")
+			"this instance's container id was not found, so the Supervisor's list cannot be compared with it and this instance steps down only when it is told to; set service.container_id")
 	}
-}
-
-// holdAtMost is how long an instance that is told can serve on.
-func holdAtMost(p *Policy) time.Duration {
-	return p.StopGracePeriod - p.DrainDelay - p.DrainReserve - exitReserve
 }
 
 // explained records which release this is, and which one there should be: what
@@ -178,25 +173,29 @@ func (j *journal) explained(own uint64, target *supervisor.Target) {
 }
 
 // observed records what changed around this instance.
-func (j *journal) observed(s *Snapshot, state *workload.State) {
+func (j *journal) observed(s *decide.Snapshot, state *workload.State) {
 	if s.Self.Told() && !j.told {
 		j.told = true
 		j.note(slog.LevelInfo, "Told", "told to stop", slog.Duration("stopGracePeriod", s.Policy.StopGracePeriod),
-			lasted("killedIn", s.Self.ToldAt.Add(s.Policy.StopGracePeriod).Sub(s.Now)), lasted("served", j.times.served(s.Now)))
+			lasted("killedIn", s.KilledAt().Sub(s.Now)), lasted("served", j.times.served(s.Now)))
+	}
+	if !s.Self.PressedAt.IsZero() && !j.pressed {
+		j.pressed = true
+		j.note(slog.LevelWarn, "ToldAgain", "told to stop again, and the Supervisor was not restarted meanwhile: whoever does so may kill this container in 10 s",
+			lasted("killedIn", s.KilledAt().Sub(s.Now)))
 	}
 	if s.Self.Hurry && !j.hurry {
 		j.hurry = true
-		j.note(slog.LevelWarn, "Hurried", "told to stop a second time: wait no longer")
+		j.note(slog.LevelWarn, "Hurried", "told to stop again: wait no longer")
 	}
 	j.observedPeers(s)
 	j.observedWorkload(state)
 }
 
-func (j *journal) observedPeers(s *Snapshot) {
+func (j *journal) observedPeers(s *decide.Snapshot) {
 	if len(s.Peers) == 0 && len(j.peers) == 0 {
 		return
 	}
-	w := &world{Snapshot: s}
 	seen := make(map[peer.InstanceID]remembered, len(s.Peers))
 	for i := range s.Peers {
 		p := &s.Peers[i]
@@ -207,7 +206,7 @@ func (j *journal) observedPeers(s *Snapshot) {
 			continue
 		}
 		message := "another instance is " + p.Phase.String()
-		attrs := []slog.Attr{slog.String("age", w.relate(p).String())}
+		attrs := []slog.Attr{slog.String("age", s.Age(p).String())}
 		switch {
 		case p.Ended():
 			message = "another instance has ended"
@@ -235,12 +234,23 @@ func (j *journal) observedPeers(s *Snapshot) {
 	}
 	j.peers = seen
 	if p := j.times.left; p != nil {
-		j.notePeer(s.Now, slog.LevelWarn, "NobodyServes",
-			"the older instance had to end before this one is ready: raise stop_grace_period in the compose file and service.stop_grace_period alike", p)
+		j.notePeer(s.Now, slog.LevelWarn, "NobodyServes", nobodyServes(s, p), p)
 	}
 	if p := j.times.tookOver; p != nil {
 		j.notePeer(s.Now, slog.LevelInfo, "TookOver", "this instance has taken over the service", p, lasted("readyFor", j.times.served(s.Now)))
 	}
+}
+
+// nobodyServes says that the older instance, which was told to stop, has ended
+// before this one is ready, and advises only for what is known to be the cause.
+func nobodyServes(s *decide.Snapshot, p *peer.Peer) string {
+	switch {
+	case p.Dead:
+		return "the older instance was killed, or crashed, before this one is ready"
+	case s.Self.Restarted:
+		return "the older instance has ended before this one is ready, whose container was restarted meanwhile: why is in the log above"
+	}
+	return "the older instance had to end before this one is ready: raise stop_grace_period in the compose file and service.stop_grace_period alike"
 }
 
 // allowed reports whether one more event that strangers can cause may be
@@ -256,7 +266,7 @@ func (j *journal) allowed(now time.Time) bool {
 }
 
 // notePeer records an event about a peer, as long as there are not too many.
-func (j *journal) notePeer(now time.Time, level slog.Level, why Reason, message string, p *peer.Peer, more ...slog.Attr) {
+func (j *journal) notePeer(now time.Time, level slog.Level, why decide.Reason, message string, p *peer.Peer, more ...slog.Attr) {
 	if !j.allowed(now) {
 		return
 	}
@@ -302,6 +312,9 @@ func (j *journal) observedWorkload(now *workload.State) {
 			j.record(slog.LevelWarn, "WorkloadNotReady", "the workload is not ready any more: "+now.NotReadyReason)
 		}
 	}
+	if now.Overdue != "" && now.Overdue != was.Overdue {
+		j.record(slog.LevelWarn, "WorkloadNotReady", "the workload is still not ready: "+now.Overdue)
+	}
 	if !now.SignalledAt.IsZero() && was.SignalledAt.IsZero() {
 		j.record(slog.LevelInfo, "StopSignalSent", "the workload was sent its stop signal")
 	}
@@ -335,7 +348,7 @@ func (j *journal) answered(err error) {
 }
 
 // decided records a decision, if it is another one than before.
-func (j *journal) decided(s *Snapshot, d *Decision) {
+func (j *journal) decided(s *decide.Snapshot, d *decide.Decision) {
 	if d.Reason == j.reason && d.Phase == j.phase {
 		return
 	}
@@ -344,7 +357,7 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 	}
 	j.reason, j.phase = d.Reason, d.Phase
 	level := slog.LevelInfo
-	if d.Warning || d.Exit && d.Reason == ReasonWorkloadEnded && d.ExitCode != 0 {
+	if d.Warning || d.Exit && d.Reason == decide.ReasonWorkloadEnded && d.ExitCode != 0 {
 		level = slog.LevelWarn
 	}
 	j.note(level, d.Reason, d.Message, j.circumstances(s, d)...)
@@ -352,20 +365,17 @@ func (j *journal) decided(s *Snapshot, d *Decision) {
 
 // circumstances say of a decision for whom it was made, how long it took to come
 // to it, and what comes next.
-func (j *journal) circumstances(s *Snapshot, d *Decision) []slog.Attr {
+func (j *journal) circumstances(s *decide.Snapshot, d *decide.Decision) []slog.Attr {
 	attrs := []slog.Attr{slog.String("phase", d.Phase.String())}
-	drain, w := d.Memory.Drain, &world{Snapshot: s, memory: d.Memory}
+	drain, about := d.Memory.Drain, d.Focus
 	var other *peer.Peer
 	if drain != nil && drain.For != (peer.InstanceID{}) {
 		attrs = append(attrs, slog.String("for", drain.For.String()))
-		for i := range s.Peers {
-			if s.Peers[i].Instance == drain.For {
-				other = &s.Peers[i]
-			}
-		}
-	} else if !d.Exit {
-		if b := w.focus(); b != nil {
-			other = b.Peer
+		about = drain.For
+	}
+	for i := range s.Peers {
+		if about != (peer.InstanceID{}) && s.Peers[i].Instance == about {
+			other = &s.Peers[i]
 		}
 	}
 	if other != nil {
@@ -379,14 +389,14 @@ func (j *journal) circumstances(s *Snapshot, d *Decision) []slog.Attr {
 	switch {
 	case !d.HoldEnds.IsZero():
 		attrs = append(attrs, lasted("holdEndsIn", d.HoldEnds.Sub(s.Now)))
-	case d.Reason == ReasonSettling:
-		attrs = append(attrs, slog.Duration("settle", w.settle()))
+	case d.Reason == decide.ReasonSettling:
+		attrs = append(attrs, slog.Duration("settle", d.Settle))
 	}
-	if d.Reason == ReasonDeferred {
+	if d.Reason == decide.ReasonDeferred {
 		attrs = append(attrs, lasted("deferredFor", s.DeferredUntil.Sub(s.Now)))
 	}
 	if d.Phase == peer.PhaseDraining {
-		kill := s.Policy.plan(d.SignalAt, d.KillAt).KillBy(d.SignalAt)
+		kill := planOf(&s.Policy, d.SignalAt, d.KillAt).KillBy(d.SignalAt)
 		attrs = append(attrs, lasted("served", j.times.served(s.Now)), lasted("signalIn", d.SignalAt.Sub(s.Now)), lasted("killedIn", kill.Sub(s.Now)))
 	}
 	switch {

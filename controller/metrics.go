@@ -10,6 +10,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -40,8 +41,6 @@ type reading struct {
 }
 
 // put writes one series of the present family.
-//
-//go:noinline
 func (r *reading) put(labels string, value float64) { r.write(r.name, labels, value) }
 
 func (r *reading) write(name, labels string, value float64) {
@@ -233,27 +232,27 @@ func announcementFamilies() []family {
 }
 
 func readConditions(r *reading) {
-	for _, t := range []ConditionType{Ready, YoungerAnnounced, YoungerRunning, Drained, Complete} {
-		now := Unknown
+	for _, t := range []decide.ConditionType{decide.Ready, decide.YoungerAnnounced, decide.YoungerRunning, decide.Drained, decide.Complete} {
+		now := decide.Unknown
 		for _, c := range r.p.decision.Conditions {
 			if c.Type == t {
 				now = c.Status
 			}
 		}
-		for _, status := range []ConditionStatus{True, False, Unknown} {
+		for _, status := range []decide.ConditionStatus{decide.True, decide.False, decide.Unknown} {
 			r.put(label("type", string(t))+","+label("status", string(status)), one(now == status))
 		}
 	}
 }
 
 func readPeers(r *reading) {
-	w := &world{Snapshot: &r.p.snapshot}
+	s := &r.p.snapshot
 	var count [3]int
-	ages := [...]relation{younger, older, unordered}
-	for i := range w.Peers {
-		p := &w.Peers[i]
+	ages := [...]decide.Age{decide.Younger, decide.Older, decide.AgeUnknown}
+	for i := range s.Peers {
+		p := &s.Peers[i]
 		for a, age := range ages {
-			if !p.Ended() && w.relate(p) == age {
+			if !p.Ended() && s.Age(p) == age {
 				count[a]++
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
@@ -110,7 +112,7 @@ var _ = Describe("GET /metrics", func() {
 
 	It("has a series for every reason of a decision", func() {
 		text := scrape(newIdle(nil, nil))
-		file, err := parser.ParseFile(token.NewFileSet(), "decision.go", nil, 0)
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("decide", "decision.go"), nil, 0)
 		Expect(err).NotTo(HaveOccurred())
 		reasons := 0
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -245,7 +247,7 @@ func newIdle(peers *peersFake, command *workloadFake) *controller.Controller {
 	if command == nil {
 		command = &workloadFake{}
 	}
-	return build(controller.Options{Peers: peers, Workload: command, Policy: controller.Policy{SupervisorOff: true}})
+	return build(controller.Options{Peers: peers, Workload: command, Policy: decide.Policy{SupervisorOff: true}})
 }
 
 func newAsking(s controller.Supervisor) *controller.Controller {

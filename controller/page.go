@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 //go:embed page/page.css
@@ -172,9 +174,9 @@ func (p *page) conditions(st *Status) {
 			c := &st.Conditions[i]
 			sign := "? "
 			switch c.Status {
-			case True:
+			case decide.True:
 				sign = "✓ "
-			case False:
+			case decide.False:
 				sign = "– "
 			}
 			row(string(c.Type), sign+string(c.Status), p.ago(c.LastTransitionTime), string(c.Reason), c.Message)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	. "github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -21,7 +22,7 @@ func handedOver() Status {
 	t.after(3*time.Second, is(peer.PhaseServing), answers(otherListed("Running"), ownListed("Running")))
 	t.after(2*time.Second, works(false, true)).after(100 * time.Millisecond)
 	return Status{
-		Time: t.Now.Add(time.Second), Phase: "released", Reason: ReasonReleased, Message: "a younger instance serves",
+		Time: t.Now.Add(time.Second), Phase: "released", Reason: decide.ReasonReleased, Message: "a younger instance serves",
 		Instance: InstanceStatus{Container: "aaaaaaaaaaaa", App: "1234", Service: "main"}, Handovers: t.said,
 		Supervisor: SupervisorStatus{Mode: "required"},
 	}
@@ -151,7 +152,7 @@ var _ = Describe("The status page", func() {
 		st := Status{
 			Time: now, Phase: bad, Reason: bad, Message: bad, Failure: bad,
 			Instance:   InstanceStatus{ID: bad, Container: bad, App: bad, Service: bad, Version: bad, ToldAt: &when},
-			Conditions: []Condition{{Type: bad, Status: bad, Reason: bad, Message: bad}},
+			Conditions: []decide.Condition{{Type: bad, Status: bad, Reason: bad, Message: bad}},
 			Peers: []PeerStatus{{ID: bad, Container: bad, Age: bad, Phase: bad, Address: bad, Ways: []string{bad}},
 				{Legacy: true, Address: bad}},
 			Supervisor: SupervisorStatus{Mode: bad, Error: bad, RequestedAt: &when, TargetCommit: bad, Containers: []ContainerStatus{{ID: bad, Status: bad}}},

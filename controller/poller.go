@@ -32,12 +32,18 @@ const (
 	introductions = 5
 	// pauseAtMost is the longest pause between requests that fail.
 	pauseAtMost = 30 * time.Second
+	// impatience is how long an instance that is told waits for an answer before
+	// it asks again beside that request: it may hang.
+	impatience = time.Second
+	// besideAtMost requests may be under way at a time.
+	besideAtMost = 3
 )
 
 // answer is what one request brought.
 type answer struct {
 	view supervisor.View
 	err  error
+	sent time.Time
 	took time.Duration
 }
 
@@ -51,8 +57,14 @@ type explanation struct {
 // errPanicked is the error of a request that panicked.
 var errPanicked = errors.New("controller: the Supervisor's answer was not understood: a panic, which is a defect of handover")
 
-// poller asks the Supervisor, one request at a time. Its methods belong to the
-// loop; only the requests themselves run beside it.
+// absence is the last time in which the Supervisor did not answer, as far as
+// requests tell: from the end of the first one that failed to that of the last.
+// An answer of 401 is one.
+type absence struct{ since, until time.Time }
+
+// poller asks the Supervisor, one request at a time unless this instance is told
+// and an answer does not come. Its methods belong to the loop; only the requests
+// themselves run beside it.
 type poller struct {
 	supervisor   Supervisor
 	app, service string
@@ -62,20 +74,24 @@ type poller struct {
 	explanations chan explanation
 	asking       sync.WaitGroup
 
-	inFlight, explaining bool
-	sentAt, doneAt       time.Time
-	failures             int
-	spare                float64 // requests that may be sent out of turn
-	spareAt              time.Time
-	worked               bool // the key was accepted once
-	refused              bool // and was refused since the last answer
-	err                  error
+	explaining     bool
+	inFlight       int
+	sentAt, doneAt time.Time // of the last request that was sent; doneAt: of any
+	newestAt       time.Time // when the newest request was sent that is over
+	away           absence
+	isAway         bool
+	failures       int
+	spare          float64 // requests that may be sent out of turn
+	spareAt        time.Time
+	worked         bool // the key was accepted once
+	refused        bool // and was refused since the last answer
+	err            error
 }
 
 func newPoller(s Supervisor, app, service string, interval time.Duration) *poller {
 	return &poller{
 		supervisor: s, app: app, service: service, interval: interval,
-		answers: make(chan answer, 1), explanations: make(chan explanation, 1),
+		answers: make(chan answer, besideAtMost), explanations: make(chan explanation, 1),
 		spare: burstAtMost,
 	}
 }
@@ -83,7 +99,7 @@ func newPoller(s Supervisor, app, service string, interval time.Duration) *polle
 // step sends a request if one is due, and returns when to step again if
 // nothing happens; zero: not before the next decision.
 func (p *poller) step(ctx context.Context, now time.Time, poll bool, askSince time.Time, told bool) time.Time {
-	if p.supervisor == nil || p.inFlight {
+	if p.supervisor == nil || p.inFlight > 0 && (!told || p.inFlight >= besideAtMost) {
 		return time.Time{}
 	}
 	p.spare = min(burstAtMost, p.spare+float64(now.Sub(p.spareAt))/float64(p.interval))
@@ -100,6 +116,9 @@ func (p *poller) step(ctx context.Context, now time.Time, poll bool, askSince ti
 		return time.Time{}
 	}
 	due := p.doneAt.Add(p.pause(told))
+	if p.newestAt.Before(p.sentAt) {
+		due = p.sentAt.Add(max(impatience, p.interval)) // the last one has not been answered
+	}
 	if now.Before(due) {
 		return due
 	}
@@ -123,9 +142,10 @@ func (p *poller) pause(told bool) time.Duration {
 }
 
 func (p *poller) send(ctx context.Context, now time.Time) {
-	p.inFlight, p.sentAt = true, now
+	p.inFlight++
+	p.sentAt = now
 	p.asking.Go(func() {
-		a := answer{err: errPanicked}
+		a := answer{err: errPanicked, sent: now}
 		defer func() {
 			_ = recover() // what the Supervisor says must not end the service
 			a.took = time.Since(now)
@@ -135,17 +155,36 @@ func (p *poller) send(ctx context.Context, now time.Time) {
 	})
 }
 
-// received takes note of an answer.
-func (p *poller) received(now time.Time, a answer) {
-	p.inFlight, p.doneAt, p.err = false, now, a.err
+// received takes note of an answer, and reports whether it is news: no later
+// request was answered before.
+func (p *poller) received(now time.Time, a answer) bool {
+	p.inFlight--
+	if a.sent.Before(p.newestAt) {
+		return false
+	}
+	p.newestAt, p.doneAt, p.err = a.sent, now, a.err
+	var e *supervisor.Error
+	unauthorized := errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
+	if gone := a.err != nil && !unauthorized; gone {
+		if !p.isAway {
+			p.away.since = now
+		}
+		p.away.until = now
+		p.isAway = true
+	} else {
+		p.isAway = false
+	}
 	if a.err != nil {
 		p.failures++
-		var e *supervisor.Error
-		p.refused = p.refused || p.worked && errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
-		return
+		p.refused = p.refused || p.worked && unauthorized
+		return true
 	}
 	p.failures, p.worked, p.refused = 0, true, false
+	return true
 }
+
+// absence returns when the Supervisor was last away.
+func (p *poller) absence() absence { return p.away }
 
 // introduced reports whether the Supervisor has answered once, or was asked
 // often enough at the start.

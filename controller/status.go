@@ -3,14 +3,15 @@ package controller
 import (
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 )
 
 // published is what the loop lets others see. It is never written to again.
 type published struct {
-	snapshot   Snapshot
-	decision   Decision
+	snapshot   decide.Snapshot
+	decision   decide.Decision
 	workload   workload.State
 	events     []Event
 	failing    string
@@ -22,7 +23,7 @@ type published struct {
 }
 
 // publish lets others see the present state.
-func (c *Controller) publish(s *Snapshot, d *Decision) {
+func (c *Controller) publish(s *decide.Snapshot, d *decide.Decision) {
 	now := &published{
 		snapshot: *s, decision: *d, workload: c.journal.workload, events: c.journal.events,
 		failing: c.journal.failing, explained: c.explained, handovers: c.history.observe(s, d, c.release(), c.unwritable), next: make(chan struct{}), reconciled: true,
@@ -38,15 +39,15 @@ type Status struct {
 	Instance InstanceStatus `json:"instance"`
 	Phase    string         `json:"phase"`
 	// Reason and Message say why this instance does what it does.
-	Reason  Reason `json:"reason"`
-	Message string `json:"message"`
+	Reason  decide.Reason `json:"reason"`
+	Message string        `json:"message"`
 	// Failure is the panic after which this instance decides nothing any more.
-	Failure    string           `json:"failure,omitempty"`
-	Conditions []Condition      `json:"conditions"`
-	Peers      []PeerStatus     `json:"peers"`
-	Supervisor SupervisorStatus `json:"supervisor"`
-	Workload   WorkloadStatus   `json:"workload"`
-	Events     []Event          `json:"events"`
+	Failure    string             `json:"failure,omitempty"`
+	Conditions []decide.Condition `json:"conditions"`
+	Peers      []PeerStatus       `json:"peers"`
+	Supervisor SupervisorStatus   `json:"supervisor"`
+	Workload   WorkloadStatus     `json:"workload"`
+	Events     []Event            `json:"events"`
 	// Handovers are the last hand-over that this instance has seen, and after it
 	// the one under way.
 	Handovers []Handover `json:"handovers"`
@@ -137,7 +138,7 @@ func (p *published) status(o *Options) Status {
 			ID: o.Self.Instance.String(), Container: string(o.Self.Container), App: o.AppID, Service: o.Service,
 			Version: o.Version, Restarted: o.Self.Restarted, Told: s.Self.Told(),
 			ToldAt: known(s.Self.ToldAt), HoldEndsAt: known(d.HoldEnds),
-			DeferredUntil: known(s.deferredUntil()),
+			DeferredUntil: known(deferredUntil(s)),
 		},
 		Workload: WorkloadStatus{
 			Running: p.workload.Running, Ready: s.Workload.Ready, PID: p.workload.PID, Started: known(p.workload.Started),
@@ -173,17 +174,16 @@ func (p *published) status(o *Options) Status {
 		}
 		st.Supervisor.Containers = append(st.Supervisor.Containers, c)
 	}
-	w := &world{Snapshot: s}
 	for i := range s.Peers {
-		st.Peers = append(st.Peers, w.peerStatus(&s.Peers[i]))
+		st.Peers = append(st.Peers, peerStatus(s, &s.Peers[i]))
 	}
 	return st
 }
 
-func (w *world) peerStatus(p *peer.Peer) PeerStatus {
+func peerStatus(s *decide.Snapshot, p *peer.Peer) PeerStatus {
 	ps := PeerStatus{
 		ID: p.Instance.String(), Container: string(p.Container), Release: p.Release,
-		Age: w.relate(p).String(), Phase: p.Phase.String(), Told: p.Told, Gone: p.Ended(), Legacy: p.Legacy,
+		Age: s.Age(p).String(), Phase: p.Phase.String(), Told: p.Told, Gone: p.Ended(), Legacy: p.Legacy,
 		Ways: nonNil(p.Ways), LastHeard: p.LastHeard,
 	}
 	if p.Address.IsValid() {
@@ -192,18 +192,8 @@ func (w *world) peerStatus(p *peer.Peer) PeerStatus {
 	return ps
 }
 
-func (r relation) String() string {
-	switch r {
-	case younger:
-		return "younger"
-	case older:
-		return "older"
-	}
-	return "unknown"
-}
-
 // deferredUntil is the deferral that counts; zero if there is none any more.
-func (s *Snapshot) deferredUntil() time.Time {
+func deferredUntil(s *decide.Snapshot) time.Time {
 	if s.Self.Hurry || s.Memory.Drain != nil || !s.Now.Before(s.DeferredUntil) {
 		return time.Time{}
 	}

@@ -3,6 +3,7 @@ package controller
 import (
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )
@@ -13,6 +14,7 @@ import (
 type tracker struct {
 	app, service string
 	runningSince map[string]time.Time
+	stopped      map[string]struct{} // being stopped, and not reported running since
 	extended     map[peer.ContainerID]struct{}
 	alive        map[peer.InstanceID]struct{}
 	lostAt       time.Time
@@ -53,27 +55,30 @@ func (t *tracker) peers(now time.Time, all []peer.Peer) time.Time {
 }
 
 // listed reduces an answer to the containers of the own service.
-func (t *tracker) listed(v *supervisor.View) []Listed {
-	var all []Listed
-	running := map[string]time.Time{}
+func (t *tracker) listed(v *supervisor.View) []decide.Listed {
+	var all []decide.Listed
+	running, stopped := map[string]time.Time{}, map[string]struct{}{}
 	for _, c := range v.Of(t.app, t.service) {
-		l := Listed{Container: c, Unnamed: c.AppID == "" || c.Service == ""}
+		l := decide.Listed{Container: c, Unnamed: c.AppID == "" || c.Service == ""}
 		if c.Status.Running() {
 			l.RunningSince = v.RequestedAt
 			if since, ok := t.runningSince[c.ID]; ok {
 				l.RunningSince = since
 			}
 			running[c.ID] = l.RunningSince
+		} else if _, before := t.stopped[c.ID]; before || c.Status.Stopping() {
+			l.Stopped = true
+			stopped[c.ID] = struct{}{}
 		}
 		all = append(all, l)
 	}
-	t.runningSince = running
+	t.runningSince, t.stopped = running, stopped
 	return all
 }
 
 // mark completes listed containers with what was heard by now.
-func (t *tracker) mark(all []Listed) []Listed {
-	marked := make([]Listed, len(all))
+func (t *tracker) mark(all []decide.Listed) []decide.Listed {
+	marked := make([]decide.Listed, len(all))
 	copy(marked, all)
 	for i := range marked {
 		_, marked[i].Extended = t.extended[marked[i].Short()]

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 )
@@ -20,7 +21,7 @@ func (c *Controller) failed(reason any) {
 	d := &c.published.Load().decision
 	c.o.Logger.Error("panic in the loop; this is a defect of handover, please report it",
 		"panic", fmt.Sprint(reason), "stack", string(debug.Stack()),
-		"phase", d.Phase.String(), "decision", d.Reason, "told", c.told.Load() > 0,
+		"phase", d.Phase.String(), "decision", d.Reason, "told", !c.orders.told().IsZero(),
 		"drain", fmt.Sprintf("%+v", c.memory.Drain), "restarts", c.memory.Restarts,
 		"supervisorAskedAt", c.supervisor.RequestedAt, "listed", len(c.listed))
 	c.journal.note(slog.LevelError, "Panicked", c.failure)
@@ -44,7 +45,8 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 	for {
 		state := c.o.Workload.State()
 		c.lament(&state)
-		told := c.told.Load() > 0
+		toldAt := c.orders.told()
+		told := !toldAt.IsZero()
 		if handedOver && !state.Running {
 			c.letGo(told)
 		}
@@ -55,8 +57,7 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 			return state.ExitCode, nil
 		case told && !over && !draining:
 			draining = true
-			at := *c.toldAt.Load()
-			c.o.Workload.Drain(c.o.Policy.plan(time.Now(), at.Add(c.o.Policy.StopGracePeriod-exitReserve)))
+			c.o.Workload.Drain(planOf(&c.o.Policy, time.Now(), toldAt.Add(c.o.Policy.StopGracePeriod-decide.ExitReserve)))
 		}
 		select {
 		case <-ctx.Done():
@@ -76,7 +77,7 @@ func (c *Controller) lament(state *workload.State) {
 	old := c.published.Load()
 	now := *old
 	now.workload, now.failure, now.events, now.next = *state, c.failure, c.journal.events, make(chan struct{})
-	now.snapshot.Workload = WorkloadFacts{
+	now.snapshot.Workload = decide.WorkloadFacts{
 		Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
 		Ended: c.started && !state.Running, ExitCode: state.ExitCode,
 	}

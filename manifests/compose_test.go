@@ -285,7 +285,7 @@ func checkBehind(file composeFile, settings map[string]config.Config, haproxy st
 		if c.Policy.DrainDelay < p.loses()*3/2 {
 			f.add("policy.drain_delay is %v; HAProxy needs up to %v to look away", c.Policy.DrainDelay, p.loses())
 		}
-		left := c.Service.StopGracePeriod - c.Policy.Settle - c.Policy.DrainDelay - c.Policy.DrainReserve - 500*time.Millisecond
+		left := c.Hold() - c.Policy.Settle
 		if left < least {
 			f.add("a new release has %v to become ready", left)
 		}

@@ -20,6 +20,8 @@ import (
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 const (
@@ -256,7 +258,7 @@ func metricLabels() map[string]map[string][]string {
 	GinkgoHelper()
 	c, err := controller.New(controller.Options{
 		Peers: silence{}, Workload: nothing{}, Marker: nothing{}, Logger: slog.New(slog.DiscardHandler),
-		Policy: controller.Policy{SupervisorOff: true, PollInterval: time.Second, StopGracePeriod: 10 * time.Second},
+		Policy: decide.Policy{SupervisorOff: true, PollInterval: time.Second, StopGracePeriod: 10 * time.Second},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	answer := httptest.NewRecorder()

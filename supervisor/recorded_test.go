@@ -134,6 +134,15 @@ func replay(ctx context.Context, name string) story {
 	return s
 }
 
+// services are those of the app in a recording; the one that is replaced is the
+// first.
+func services(name string) []string {
+	if name == "19.0.5/two-services.jsonl" {
+		return []string{"main", "proxy"}
+	}
+	return []string{"main"}
+}
+
 // lines tells the story as sequences.txt does.
 func (s story) lines() []string {
 	var lines []string
@@ -199,12 +208,14 @@ var _ = Describe("A recorded Supervisor", func() {
 			It("has every field of every container", func(ctx SpecContext) {
 				for _, v := range replay(ctx, name).views {
 					Expect(v.ReceivedAt).To(BeTemporally(">=", v.RequestedAt))
-					Expect(v.Containers).NotTo(BeEmpty())
+					if name != "19.0.5/api-restart-service.jsonl" { // which has none for a moment
+						Expect(v.Containers).NotTo(BeEmpty())
+					}
 					for _, c := range v.Containers {
 						Expect(c.ID).To(MatchRegexp(`^[0-9a-f]{64}$`))
-						Expect(c.Service).To(Equal("main"))
+						Expect(c.Service).To(BeElementOf(services(name)))
 						Expect(c.AppID).To(Equal("1234"))
-						Expect(c.ServiceID).To(BeEquivalentTo(1))
+						Expect(c.ServiceID).To(BeEquivalentTo(1 + slices.Index(services(name), c.Service)))
 						Expect(c.CreatedAt.Year()).To(Equal(2026))
 						found, ok := v.Find(c.ID[:12])
 						Expect(ok).To(BeTrue())
@@ -218,7 +229,12 @@ var _ = Describe("A recorded Supervisor", func() {
 				age := func(c supervisor.Container) int { return slices.Index(s.created, c.ID[:12]) }
 				for _, v := range s.views {
 					of := v.Of("1234", "main")
-					Expect(of).To(ConsistOf(v.Containers))
+					all := slices.Clone(of)
+					for _, beside := range services(name)[1:] {
+						Expect(v.Of("1234", beside)).To(HaveLen(1))
+						all = append(all, v.Of("1234", beside)...)
+					}
+					Expect(all).To(ConsistOf(v.Containers))
 					Expect(slices.IsSortedFunc(of, func(a, b supervisor.Container) int { return age(b) - age(a) })).To(BeTrue())
 					Expect(v.Of("1234", "other")).To(BeEmpty())
 					Expect(v.Of("99", "main")).To(BeEmpty())
@@ -227,7 +243,7 @@ var _ = Describe("A recorded Supervisor", func() {
 
 			It("names the old commit as current for as long as two containers are there", func(ctx SpecContext) {
 				for _, v := range replay(ctx, name).views {
-					if len(v.Containers) > 1 {
+					if len(v.Of("1234", "main")) > 1 {
 						Expect(v.Commit).To(HavePrefix("aaa"))
 						Expect(v.AppState).To(Equal("applying"))
 					}
@@ -266,6 +282,34 @@ var _ = Describe("A recorded Supervisor", func() {
 
 	It("does not change the target for the same release on 19.0.5", func(ctx SpecContext) {
 		Expect(statuses(replay(ctx, "19.0.5/same-release.jsonl"))).To(HaveEach(supervisor.StatusRunning))
+	})
+
+	It("calls a container Running again that is being stopped, when the Supervisor was started again", func(ctx SpecContext) {
+		for _, name := range []string{"supervisor-restarts-while-old-holds", "supervisor-restarts-twice-old-ignores-sigterm"} {
+			var of []supervisor.Status
+			for _, v := range replay(ctx, "19.0.5/"+name+".jsonl").views {
+				if containers := v.Of("1234", "main"); len(containers) > 1 {
+					of = append(of, containers[1].Status)
+				}
+			}
+			Expect(len(of)).To(BeNumerically(">=", 4), name)
+			for i, status := range of {
+				Expect(status).To(Equal([]supervisor.Status{supervisor.StatusRunning, supervisor.StatusStopping}[i%2]), name)
+			}
+		}
+	})
+
+	It("lists a container that was stopped by hand as exited, and the target as done", func(ctx SpecContext) {
+		s := replay(ctx, "19.0.5/container-stopped-by-hand.jsonl")
+		last := s.views[len(s.views)-1]
+		Expect(last.AppState).To(Equal("applied"))
+		Expect(last.Containers).To(HaveExactElements(HaveField("Status", BeEquivalentTo("exited"))))
+		Expect(s.targets[len(s.targets)-1].UpdateStatus).To(BeEquivalentTo("done"))
+	})
+
+	It("lists a new container that could not be started as Installed while it stops the old one", func(ctx SpecContext) {
+		Expect(replay(ctx, "19.0.5/published-ports.jsonl").views).To(ContainElement(HaveField("Containers", HaveExactElements(
+			HaveField("Status", BeEquivalentTo("Installed")), HaveField("Status", supervisor.StatusStopping)))))
 	})
 
 	It("runs three containers at once on 14.13.9 only", func(ctx SpecContext) {

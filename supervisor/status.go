@@ -61,6 +61,16 @@ func (s Status) MayServe() bool {
 	return true
 }
 
+// Stopping reports whether a container with this status is being stopped.
+func (s Status) Stopping() bool { return s.letters() == "stopping" }
+
+// Ended reports whether a container with this status has run and does not run
+// any more: exited, Dead.
+func (s Status) Ended() bool {
+	l := s.letters()
+	return l == "exited" || l == "dead"
+}
+
 // letters are the letters of the word, in lower case.
 func (s Status) letters() string {
 	return strings.Map(func(r rune) rune {

@@ -10,12 +10,14 @@ import (
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // This file turns the configuration into the options of the other packages.
 
-func policy(cfg *config.Config) controller.Policy {
-	return controller.Policy{
+func policy(cfg *config.Config) decide.Policy {
+	return decide.Policy{
 		PollInterval:      cfg.Supervisor.PollInterval,
 		Settle:            cfg.Policy.Settle,
 		Discovery:         cfg.Policy.Discovery,
@@ -31,8 +33,8 @@ func policy(cfg *config.Config) controller.Policy {
 	}
 }
 
-func identity(self *peer.Self) controller.Self {
-	s := controller.Self{
+func identity(self *peer.Self) decide.Self {
+	s := decide.Self{
 		Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart,
 		StartMilli: self.StartMilli, Restarted: self.Restarted,
 	}
@@ -110,6 +112,9 @@ func exclusive(cfg *config.Config, wl *workload.Workload, log *slog.Logger, o *c
 
 func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log *slog.Logger) (*workload.Workload, error) {
 	r := cfg.Readiness
+	if r.AfterAuto {
+		r.After = cfg.AliveAfter()
+	}
 	return workload.New(workload.Options{
 		Argv: argv, StopSignal: cfg.Process.StopSignal, PreStop: workload.Command{Argv: cfg.Process.PreStop.Argv},
 		Preflight: workload.Command{Argv: cfg.Process.Preflight.Argv}, Exclusive: cfg.Policy.Exclusive,

@@ -55,7 +55,7 @@ var _ = Describe("handover check", func() {
 		Expect(status).To(Equal(2))
 
 		status, out, _ = run([]string{"HANDOVER_POLICY_SETTLE=7s"})
-		Expect(out).To(ContainSubstring("error   an instance that is told to stop can serve on for 6.5s"))
+		Expect(out).To(ContainSubstring("error   policy.settle (7s, HANDOVER_POLICY_SETTLE) must be less than the hold, which is 6.5s"))
 		Expect(status).To(Equal(1))
 	})
 

@@ -4,8 +4,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/handover-controller/handover/cmd/handover/demo"
-	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // painter colours text for a terminal, or leaves it as it is.
@@ -28,7 +29,7 @@ const (
 // coloured reports whether the output is a terminal that wants colours: not with
 // NO_COLOR (no-color.org) nor with TERM=dumb.
 func coloured(out *os.File, environ []string) bool {
-	return lookup(environ)("NO_COLOR") == "" && demo.Interactive(out, environ)
+	return terminal.Colour(environ) && terminal.Interactive(out, environ)
 }
 
 // paint is not inlined, for the size of the binary: it has many callers.
@@ -69,11 +70,11 @@ func (p painter) kind(text string) string {
 
 // condition paints a condition's status. That there is no younger instance is
 // nothing to worry about, that the workload is not ready may be.
-func (p painter) condition(c controller.Condition) string {
+func (p painter) condition(c decide.Condition) string {
 	switch {
-	case c.Status == controller.True:
+	case c.Status == decide.True:
 		return p.paint(green, string(c.Status))
-	case c.Type == controller.Ready && c.Status == controller.False, c.Status == controller.Unknown && c.Reason != "NoPeer":
+	case c.Type == decide.Ready && c.Status == decide.False, c.Status == decide.Unknown && c.Reason != "NoPeer":
 		return p.paint(yellow, string(c.Status))
 	}
 	return p.paint(plain, string(c.Status))

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 	"github.com/handover-controller/handover/supervisor/simulator"
 	"github.com/handover-controller/handover/supervisor/simulator/scenario"
 )
@@ -93,7 +94,7 @@ func runDemo(story scenario.Scenario, v simulator.Version, plain bool, environ [
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	printer := demo.Printer(demo.NewPlain(s.out))
-	if !plain && demo.Interactive(s.out, environ) {
+	if !plain && terminal.Interactive(s.out, environ) {
 		printer = demo.NewScreen(s.out, environ)
 	}
 	_, _ = fmt.Fprintf(s.out, "Supervisor %s (simulated), scenario %s: %s.\n\n", v.Name, story.Name, story.Summary)

@@ -30,7 +30,11 @@ func (p *progress) Signal(s syscall.Signal) error {
 // tell passes a signal on that tells this instance to stop.
 func (p *progress) tell(s syscall.Signal) {
 	p.told.CompareAndSwap(0, int32(s))
-	if ctl := p.ctl.Load(); ctl != nil {
+	switch ctl := p.ctl.Load(); {
+	case ctl == nil:
+	case s == syscall.SIGINT:
+		ctl.Interrupt()
+	default:
 		ctl.Tell()
 	}
 }

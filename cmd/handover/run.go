@@ -78,6 +78,9 @@ func runService(load *loader, s streams, argv []string, at *progress) error {
 		log.Warn(w)
 	}
 	logFile(loaded.File, log)
+	for _, g := range loaded.Gaps {
+		log.Warn(g.Message, "why", g.Why, "hint", g.Hint)
+	}
 	self := peer.Identify(peer.IdentifyOptions{ContainerID: cfg.Service.ContainerID, StateDir: cfg.Service.StateDir})
 	for _, w := range self.Warnings {
 		log.Warn(w.Error())
@@ -173,6 +176,9 @@ func newController(cfg *config.Config, self *peer.Self, node *peer.Node, wl *wor
 	o := controller.Options{
 		Policy: policy(cfg), Self: identity(self), AppID: cfg.Service.AppID, Service: cfg.Service.Name,
 		Peers: node, Workload: wl, Marker: newMarker(cfg, log), Logger: log, Version: thisBuild().version,
+	}
+	if o.DeferLimit = cfg.Policy.DeferLimit; o.DeferLimit == 0 {
+		o.DeferLimit = -1 // none is allowed; 0 would be the usual limit
 	}
 	if cfg.Policy.Exclusive {
 		exclusive(cfg, wl, log, &o)

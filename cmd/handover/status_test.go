@@ -13,6 +13,8 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	_ "github.com/handover-controller/handover/ginkgo-suites/skipped"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 func TestCommands(t *testing.T) {
@@ -34,10 +36,10 @@ func told() *controller.Status {
 			ID: "0011", Container: "aaaaaaaaaaaa", App: "1234", Service: "main", Release: 1001, Version: "1.2.3",
 			Told: true, ToldAt: at(2 * time.Second), HoldEndsAt: at(-50 * time.Second),
 		},
-		Conditions: []controller.Condition{
-			{Type: controller.Ready, Status: controller.True, Reason: "ProbeSucceeded", Message: "the workload is ready", LastTransitionTime: ago(3 * time.Hour)},
-			{Type: controller.YoungerAnnounced, Status: controller.False, Reason: "NotServing", Message: "the successor says that it is starting", LastTransitionTime: ago(2 * time.Second)},
-			{Type: controller.YoungerRunning, Status: controller.Unknown, Reason: "NoAnswer", Message: "the Supervisor gave no usable answer", LastTransitionTime: ago(time.Second)},
+		Conditions: []decide.Condition{
+			{Type: decide.Ready, Status: decide.True, Reason: "ProbeSucceeded", Message: "the workload is ready", LastTransitionTime: ago(3 * time.Hour)},
+			{Type: decide.YoungerAnnounced, Status: decide.False, Reason: "NotServing", Message: "the successor says that it is starting", LastTransitionTime: ago(2 * time.Second)},
+			{Type: decide.YoungerRunning, Status: decide.Unknown, Reason: "NoAnswer", Message: "the Supervisor gave no usable answer", LastTransitionTime: ago(time.Second)},
 		},
 		Peers: []controller.PeerStatus{
 			{ID: "0022", Container: "bbbbbbbbbbbb", Release: 1002, Age: "younger", Phase: "starting", Ways: []string{"folder", "multicast"}, LastHeard: ago(300 * time.Millisecond)},

@@ -54,6 +54,24 @@ func child(args []string) int {
 				return 0
 			}
 		}
+	case "late": // listen on args[1] from the first SIGUSR1 to the second
+		fmt.Println("waiting")
+		var listener net.Listener
+		for s := range signals {
+			switch {
+			case s != syscall.SIGUSR1:
+				return 0
+			case listener != nil:
+				_ = listener.Close()
+			default:
+				var err error
+				if listener, err = net.Listen("tcp", args[1]); err != nil {
+					fmt.Println(err)
+					return 1
+				}
+				fmt.Println("listening")
+			}
+		}
 	case "notify": // send each argument as a message, then only be alive
 		conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 		if err != nil {

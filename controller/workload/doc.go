@@ -39,6 +39,12 @@
 // to ask (http, tcp, command, and auto once it has found a listening socket)
 // wake up, every ServingPeriod.
 //
+// Why it is not ready is known: State.NotReadyReason is what the readiness rule
+// has found last. If that lasts for some seconds, the log says it, and again when
+// it is another reason, but less and less often. A probe that fails for want of
+// descriptors, processes or memory tells nothing of the workload: it counts
+// neither as a failure nor as a success.
+//
 // # What it does not guarantee
 //
 //   - Signals that were ignored when this process started stay ignored for
@@ -63,6 +69,16 @@
 //     Real-time signals are passed on without their value, and not counted.
 //   - Readiness kinds http and tcp ask an address: with a network shared
 //     between containers, somebody else may answer.
-//   - Readiness auto cannot see the sockets of a process that changed to
-//     another user, unless this process has CAP_SYS_PTRACE.
+//   - Readiness auto may not look into a process that changed to another user,
+//     unless this process has CAP_SYS_PTRACE, which containers do not have by
+//     default. It then infers: if the network namespace is the container's alone
+//     (all its interfaces have their other end elsewhere, and nobody listened
+//     there before the start but programs that can be looked into), what began to
+//     listen there since, opened by a user of the workload's, is the workload's.
+//     With the host's network, and with one that containers share, that cannot be
+//     told: the workload is ready by its age. A container that shares the network,
+//     listens nowhere when the workload is started, and does so as the same user
+//     later is not told from it.
+//   - Readiness auto looks for TCP alone: a service on UDP is ready by its age, and
+//     so is one whose only listening sockets are those that it was started with.
 package workload

@@ -60,6 +60,31 @@ var _ = Describe("Draining", func() {
 		Expect(w.State().SignalledAt).To(BeTemporally(">=", at))
 	})
 
+	It("is taken back before its first step, and can begin anew", func() {
+		w, out := started(workload.Options{Argv: self("trap", "15")})
+		Eventually(ready(w)).Should(BeTrue())
+		w.Drain(workload.Plan{SignalAt: time.Now().Add(time.Hour)})
+		Expect(w.Resume()).To(BeTrue())
+		s := w.State()
+		Expect(s.Draining).To(BeFalse())
+		Expect(s.Ready).To(BeTrue())
+		Expect(w.Resume()).To(BeTrue(), "there is none any more")
+		w.Drain(soon())
+		Eventually(ended(w)).Should(BeTrue())
+		Expect(out.lines()).To(Equal([]string{"trapping", "terminated"}))
+	})
+
+	It("is not taken back after the stop signal, nor while nothing runs", func() {
+		w, _ := started(workload.Options{Argv: self("trap")})
+		w.Drain(workload.Plan{KillAfter: time.Minute})
+		Eventually(func() bool { return w.State().SignalledAt.IsZero() }).Should(BeFalse())
+		Expect(w.Resume()).To(BeFalse())
+		Expect(w.State().Draining).To(BeTrue())
+		w.Drain(workload.Plan{KillAt: time.Now()})
+		Eventually(ended(w)).Should(BeTrue())
+		Expect(w.Resume()).To(BeFalse())
+	})
+
 	It("is over when the workload ends by itself during the drain delay", func() {
 		w, _ := started(workload.Options{Argv: self("trap", "10")})
 		w.Drain(workload.Plan{SignalAt: time.Now().Add(time.Hour)})
@@ -203,6 +228,15 @@ var _ = Describe("Draining", func() {
 		preStop := func(script string) workload.Command {
 			return workload.Command{Argv: []string{"sh", "-c", script, "pre-stop", file}}
 		}
+
+		It("is not taken back once that was started", func() {
+			w, _ := started(workload.Options{Argv: self("trap", "15"), PreStop: preStop(`: > "$1"; exec sleep 1000`)})
+			w.Drain(workload.Plan{KillAfter: time.Minute})
+			Eventually(file).Should(BeAnExistingFile())
+			Expect(w.Resume()).To(BeFalse())
+			w.Drain(workload.Plan{KillAt: time.Now()})
+			Eventually(ended(w)).Should(BeTrue())
+		})
 
 		It("runs it after the drain delay and before the stop signal", func() {
 			w, out := started(workload.Options{

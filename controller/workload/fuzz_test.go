@@ -20,8 +20,8 @@ func FuzzParseListening(f *testing.F) {
 	f.Add("0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31415 1 0")
 	f.Add("0: :: 0 0A 0 0 0 0 0 ")
 	f.Fuzz(func(t *testing.T, line string) {
-		if inode, port, ok := parseListening(line); ok && (inode == "" || port == "") {
-			t.Errorf("understood %q as inode %q, port %q", line, inode, port)
+		if inode, l, ok := parseListening(line); ok && (inode == "" || !l.address.IsValid()) {
+			t.Errorf("understood %q as inode %q, address %v", line, inode, l.address)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"net/netip"
 	"syscall"
 	"time"
 	"unsafe"
@@ -76,20 +77,22 @@ var _ = DescribeTable("Reading /proc/PID/stat",
 )
 
 var _ = DescribeTable("Reading /proc/net/tcp",
-	func(line, inode, port string, good bool) {
-		gotInode, gotPort, ok := parseListening(line)
+	func(line, inode, address string, user int, good bool) {
+		gotInode, got, ok := parseListening(line)
 		Expect(ok).To(Equal(good))
 		if good {
-			Expect([]string{gotInode, gotPort}).To(Equal([]string{inode, port}))
+			Expect(gotInode).To(Equal(inode))
+			Expect(got).To(Equal(listener{netip.MustParseAddrPort(address), uint64(user)}))
 		}
 	},
 	Entry("listening", "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31415 1 0 100 0 0 10 0",
-		"31415", "8080", true),
+		"31415", "127.0.0.1:8080", 1000, true),
 	Entry("IPv6", "   1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 27 1 0",
-		"27", "80", true),
-	Entry("established", "   2: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 31416 1 0", "", "", false),
-	Entry("the heading", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", "", "", false),
-	Entry("nothing", "", "", "", false),
+		"27", "[::1]:80", 0, true),
+	Entry("established", "   2: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 31416 1 0", "", "", 0, false),
+	Entry("the heading", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", "", "", 0, false),
+	Entry("an address that is none", "   0: 0100:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31415 1 0 100 0 0 10 0", "", "", 0, false),
+	Entry("nothing", "", "", "", 0, false),
 )
 
 var _ = DescribeTable("What execvp(3) tries",

@@ -1,130 +1,201 @@
 package workload
 
 import (
-	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// tcpListen is the state TCP_LISTEN in /proc/net/tcp.
-const tcpListen = "0A"
-
-// listeningSockets returns the listening TCP sockets of our network namespace:
-// the port of each inode.
-func listeningSockets() map[string]string {
-	sockets := map[string]string{}
-	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		f, err := os.Open(file)
-		if err != nil {
-			continue // no IPv6
-		}
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			if inode, port, ok := parseListening(lines.Text()); ok {
-				sockets[inode] = port
-			}
-		}
-		_ = f.Close()
-	}
-	return sockets
-}
-
-// parseListening reads a line of /proc/net/tcp: number, local address, remote
-// address, state, queues, timer, retransmissions, user, time-out, inode.
-func parseListening(line string) (inode, port string, ok bool) {
-	fields := strings.Fields(line)
-	if len(fields) < 10 || fields[3] != tcpListen {
-		return "", "", false
-	}
-	_, hex, found := strings.Cut(fields[1], ":")
-	number, err := strconv.ParseUint(hex, 16, 16)
-	return fields[9], strconv.FormatUint(number, 10), found && err == nil
-}
-
 // listeningProbe looks for a listening TCP socket that a process of the
 // workload holds. It remembers the socket that it found and where, and as long
-// as that process has it open it looks no further: for the list of sockets the
-// kernel walks its whole table, which takes milliseconds. A socket that is open
-// and was told to listen no longer, which is rare, counts as listening.
+// as that process has it open it looks no further. A socket that is open and was
+// told to listen no longer, which is rare, counts as listening.
+//
+// A process that changed its user may not be looked into without CAP_SYS_PTRACE,
+// which containers do not have by default. Then the network namespace tells: if
+// it is the container's alone, what began to listen there since the start, and is
+// neither ours nor that of a process that can be looked into, is the workload's.
 type listeningProbe struct {
 	reaper *Reaper
 	origin origin
-	inode  string // found last
-	link   string // where: a file descriptor's path in /proc
+	// before are the sockets that were there before the start; nil: not known.
+	before listeners
+
+	inode  string // found last; empty: none
+	link   string // where: a file descriptor's path in /proc; empty: may not be looked into
 	port   string
-	hidden bool // a process did not let us see its files
+	shared *bool // others listen in our network namespace; nil: not looked at yet
 }
 
-// socketLink is what a socket's file descriptor in /proc points to.
-func socketLink(inode string) string { return "socket:[" + inode + "]" }
+// Why no listening socket was found.
+var (
+	errNotListening = errors.New("no process of the workload listens on a TCP port")
+	errGiven        = errors.New("the workload listens on no TCP socket but those that it was started with, and they do not tell whether it is ready")
+	errUnseen       = errors.New("whether the workload listens on a TCP port cannot be seen: a process of it runs as another user or with other rights, and CAP_SYS_PTRACE is missing")
+	errOthers       = fmt.Errorf("%w; other programs listen in the same network, so what listens there may be theirs", errUnseen)
+)
 
-var errNotListening = errors.New("no process of the workload listens on a TCP port")
+func (p *listeningProbe) found() string { return "listening on port " + p.port }
 
 func (p *listeningProbe) probe(context.Context) (string, error) {
 	if p.link != "" {
-		if target, err := os.Readlink(p.link); err == nil && target == socketLink(p.inode) {
-			return "listening on port " + p.port, nil
+		if target, err := os.Readlink(p.link); err == nil && target == "socket:["+p.inode+"]" {
+			return p.found(), nil
 		}
 	}
-	sockets := listeningSockets()
-	p.inode, p.link, p.hidden = "", "", false
+	sockets, err := listeningSockets()
+	if err != nil {
+		return "", fmt.Errorf("which TCP ports are listened on cannot be seen: %w", err)
+	}
+	if p.link == "" && p.inode != "" {
+		if _, still := sockets[p.inode]; still {
+			return p.found(), nil
+		}
+	}
+	p.inode, p.link = "", ""
 	if len(sockets) == 0 {
 		return "", errNotListening
 	}
-	for _, pid := range p.reaper.ownProcesses(p.origin) {
-		if p.find(pid, sockets) {
-			p.port = sockets[p.inode]
-			return "listening on port " + p.port, nil
+	return p.search(sockets)
+}
+
+// search looks into the processes of the workload.
+func (p *listeningProbe) search(sockets listeners) (string, error) {
+	ours := map[string]bool{}
+	if err := eachSocket("self", func(inode, _ string) bool { ours[inode] = true; return true }); err != nil {
+		return "", fmt.Errorf("which TCP ports are listened on cannot be seen: %w", err)
+	}
+	given := false
+	var hidden []int
+	pids := p.reaper.ownProcesses(p.origin)
+	for _, pid := range pids {
+		err := eachSocket(strconv.Itoa(pid), func(inode, link string) bool {
+			_, listens := sockets[inode]
+			switch {
+			case !listens:
+			case ours[inode]:
+				given = true
+			default:
+				p.inode, p.link = inode, link
+			}
+			return p.inode == ""
+		})
+		switch {
+		case p.inode != "":
+			p.port = sockets[p.inode].port()
+			return p.found(), nil
+		case scarce(err):
+			return "", fmt.Errorf("which TCP ports are listened on cannot be seen: %w", err)
+		case errors.Is(err, fs.ErrPermission):
+			hidden = append(hidden, pid)
 		}
+	}
+	switch {
+	case len(hidden) > 0:
+		return p.infer(sockets, ours, pids, hidden)
+	case !slices.Contains(pids, p.origin.group):
+		return "", errUnseen // /proc does not show it: hidepid, or none of our PID namespace
+	case given:
+		return "", errGiven
 	}
 	return "", errNotListening
 }
 
-// find looks for a listening socket that the process holds.
-func (p *listeningProbe) find(pid int, sockets map[string]string) bool {
-	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
-	dir, err := os.Open(folder)
-	if err != nil {
-		p.hidden = p.hidden || errors.Is(err, os.ErrPermission)
-		return false
+// infer finds the workload's socket among those whose holder cannot be seen. It
+// must have been opened since the start, by a user that the workload runs as or by
+// the one that it had before.
+func (p *listeningProbe) infer(sockets listeners, ours map[string]bool, own, hidden []int) (string, error) {
+	if p.before == nil {
+		return "", errUnseen
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		target, err := os.Readlink(folder + "/" + name)
-		if err != nil {
-			p.hidden = p.hidden || errors.Is(err, os.ErrPermission)
-			continue
-		}
-		inode, ok := strings.CutPrefix(target, "socket:[")
-		if !ok {
-			continue
-		}
-		inode = strings.TrimSuffix(inode, "]")
-		if _, ok := sockets[inode]; ok {
-			p.inode, p.link = inode, folder+"/"+name
-			return true
+	opener := map[uint64]bool{0: true, uint64(os.Geteuid()): true}
+	for _, pid := range hidden {
+		for _, user := range users(pid) {
+			opener[user] = true
 		}
 	}
-	return false
+	seen, strangers := visibleSockets(own)
+	if p.shared == nil {
+		shared := !ownNetwork()
+		p.shared = &shared
+	}
+	others := *p.shared || slices.ContainsFunc(strangers, func(pid int) bool {
+		return slices.ContainsFunc(users(pid), func(user uint64) bool { return opener[user] })
+	})
+	candidates := listeners{}
+	for inode, l := range sockets {
+		_, old := p.before[inode]
+		switch {
+		case ours[inode], seen[inode], l.address.Addr().Unmap() == engineNames:
+		case old:
+			others = true // it is of a program outside of this container
+		case opener[l.user]:
+			candidates[inode] = l
+		}
+	}
+	switch {
+	case len(candidates) == 0:
+		return "", errNotListening
+	case others:
+		return "", errOthers
+	}
+	p.inode = slices.Min(slices.Collect(maps.Keys(candidates)))
+	p.port = candidates[p.inode].port()
+	return p.found(), nil
 }
 
-// watchListening is readiness auto.
-func (r *run) watchListening(ctx context.Context, rd Readiness) {
-	p := &listeningProbe{reaper: r.w.reaper, origin: r.origin}
-	giveUp := r.started.Add(rd.After)
-	if !r.poll(ctx, rd, p.probe, giveUp) {
+// visibleSockets are the sockets of all processes that can be looked into, and
+// the processes that cannot and are not the workload's.
+func visibleSockets(own []int) (seen map[string]bool, strangers []int) {
+	seen = map[string]bool{}
+	for _, process := range processes() {
+		err := eachSocket(strconv.Itoa(process.pid), func(inode, _ string) bool { seen[inode] = true; return true })
+		if errors.Is(err, fs.ErrPermission) && !slices.Contains(own, process.pid) {
+			strangers = append(strangers, process.pid)
+		}
+	}
+	return seen, strangers
+}
+
+// lateWithin is how long after its start a workload that was taken for ready by
+// its age may begin to listen, and be followed from then on.
+const lateWithin = 2 * time.Minute
+
+// listening prepares readiness auto, before the workload is started.
+func (r *run) listening(rd Readiness) func(context.Context) {
+	before, err := listeningSockets()
+	if err != nil {
+		before = nil
+	}
+	return func(ctx context.Context) {
+		r.watchListening(ctx, rd, &listeningProbe{reaper: r.w.reaper, origin: r.origin, before: before})
+	}
+}
+
+func (r *run) watchListening(ctx context.Context, rd Readiness, p *listeningProbe) {
+	if !r.poll(ctx, rd, p.probe, r.started.Add(rd.After)) {
 		return
 	}
-	hint := "set one of readiness.http, tcp, command, file or notify to be exact"
-	if p.hidden {
-		hint = "a process runs as another user, so its sockets cannot be seen; " + hint
-	}
-	r.w.log.Warn("workload does not listen on a TCP port; taken for ready because it is alive",
-		"after", time.Since(r.started).Round(time.Millisecond), "hint", hint)
+	why := r.w.State().NotReadyReason
+	r.w.log.Warn("workload taken for ready because of its age", "after", time.Since(r.started).Round(time.Millisecond),
+		"because", why, "hint", "set one of readiness.http, tcp, command, file or notify to be exact")
 	r.setReady(true, "alive long enough")
+	for pause := rd.Period; time.Since(r.started) < lateWithin; pause *= 2 {
+		if !sleep(ctx, pause) {
+			return
+		}
+		if found, err := probeOnce(ctx, rd.Timeout, p.probe); err == nil {
+			r.w.log.Warn("workload listens only now, and was taken for ready before: until now nobody may have served",
+				"after", time.Since(r.started).Round(time.Millisecond), "because", found,
+				"hint", "set one of readiness.http, tcp, command, file or notify, and a stop_grace_period that is long enough for it")
+			r.poll(ctx, rd, p.probe, time.Time{})
+			return
+		}
+	}
 }

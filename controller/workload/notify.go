@@ -88,6 +88,7 @@ func fromVisibleProcess(control []byte) bool {
 // watchNotify listens until the socket is closed, at the end of the run.
 func (r *run) watchNotify(s *notifySocket) {
 	buffer := make([]byte, notifySize)
+	r.setReady(false, "the workload has not said READY=1 on $NOTIFY_SOCKET")
 	for {
 		message, err := s.receive(buffer)
 		if err != nil {

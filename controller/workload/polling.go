@@ -2,6 +2,9 @@ package workload
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -26,11 +29,18 @@ func (r *run) poll(ctx context.Context, rd Readiness, p probe, giveUp time.Time)
 		if ctx.Err() != nil {
 			return false
 		}
+		if !scarce(err) {
+			r.unasked.over()
+		}
 		wait := rd.ServingPeriod
 		switch {
 		case err == nil:
 			ready, ever, failures = true, true, 0
 			r.setReady(true, found)
+		case scarce(err):
+			// Nothing is known of the workload: what was known stays.
+			wait = rd.Period
+			r.unknown(err)
 		case ready && failures+1 < rd.Failures:
 			failures++
 		case ever:
@@ -52,6 +62,14 @@ func (r *run) poll(ctx context.Context, rd Readiness, p probe, giveUp time.Time)
 			return false
 		}
 	}
+}
+
+// scarce reports whether a probe failed for want of descriptors, processes or
+// memory: of ours or of the whole machine. That says nothing of the workload.
+func scarce(err error) bool {
+	return slices.ContainsFunc([]error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EAGAIN,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 func probeOnce(ctx context.Context, timeout time.Duration, p probe) (string, error) {

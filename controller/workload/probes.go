@@ -9,6 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode"
 )
 
 // httpProbe is a GET without anything that a client might add to it.
@@ -21,38 +25,73 @@ func httpProbe(address string) probe {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	name := "GET " + withoutSecrets(address)
 	return func(ctx context.Context) (string, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("%s: the URL cannot be used", name)
 		}
 		request.Header.Set("User-Agent", "handover")
 		response, err := client.Do(request)
 		if err != nil {
-			return "", plain(ctx, err)
+			return "", fmt.Errorf("%s: %w", name, plain(ctx, err))
 		}
 		_ = response.Body.Close()
+		// Not response.Status: that is what the service says.
+		status := strings.TrimSpace(strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode))
 		if response.StatusCode < 200 || response.StatusCode > 399 {
-			return "", fmt.Errorf("http: %s", response.Status)
+			return "", fmt.Errorf("%s: %s", name, status)
 		}
-		return response.Status, nil
+		return name + ": " + status, nil
 	}
 }
 
+// withoutSecrets is a URL without what may hold some: user, password, query and
+// fragment.
+func withoutSecrets(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the readiness URL"
+	}
+	plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	if u.RawQuery != "" {
+		return plain.String() + "?…"
+	}
+	return plain.String()
+}
+
+// longestReason is what a reason has room for.
+const longestReason = 300
+
+// readable makes a reason one line of moderate length.
+func readable(reason string) string {
+	reason = strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, reason), "?")
+	if len(reason) <= longestReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:longestReason], "") + "…"
+}
+
 func tcpProbe(address string) probe {
+	name := "connect to " + address
 	return func(ctx context.Context) (string, error) {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
-			return "", plain(ctx, err)
+			return "", fmt.Errorf("%s: %w", name, plain(ctx, err))
 		}
 		defer conn.Close()
 		// To a local port that nobody listens on, the kernel may choose the
 		// same port for our end, and connects us to ourselves.
 		if conn.LocalAddr().String() == conn.RemoteAddr().String() {
-			return "", errors.New("connection refused")
+			return "", fmt.Errorf("%s: %w", name, syscall.ECONNREFUSED)
 		}
-		return "connected", nil
+		return name + ": connected", nil
 	}
 }
 
@@ -82,12 +121,12 @@ func (r *run) commandProbe(c Command) probe {
 	return func(ctx context.Context) (string, error) {
 		null, err := r.w.openNull("readiness.command")
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("command: not started: %w", err)
 		}
 		defer null.Close()
 		p, err := r.w.reaper.start(r.w.command(c.Argv, r.w.options.Env, null, null, null))
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("command: not started: %w", err)
 		}
 		select {
 		case <-p.done:

@@ -134,7 +134,7 @@ func (p *process) kill() error {
 	})
 }
 
-// sweepAtEnd has the rest of the group killed when the process ends.
-func (p *process) sweepAtEnd() {
-	_ = p.locked(func() error { p.sweep = true; return nil })
+// sweepAtEnd says whether the rest of the group is killed when the process ends.
+func (p *process) sweepAtEnd(sweep bool) {
+	_ = p.locked(func() error { p.sweep = sweep; return nil })
 }

@@ -32,7 +32,10 @@ type Readiness struct {
 	// After is ready this long after the start.
 	After time.Duration
 	// AfterAuto is ready when a process of the workload holds a listening TCP
-	// socket, else After after the start (10 s if that is 0), which is logged.
+	// socket, else After after the start (10 s if that is 0), which is logged. A
+	// socket that this process has open as well does not count: the workload was
+	// started with it. Of processes that may not be looked into, the network
+	// namespace tells whether they listen, if it is the container's alone.
 	AfterAuto bool
 
 	// Period is the pause between two probes while not ready (default 500 ms).
@@ -126,8 +129,10 @@ func (rd Readiness) prepare(r *run) (func(context.Context), error) {
 		context.AfterFunc(r.ctx, socket.close)
 		return func(context.Context) { r.watchNotify(socket) }, nil
 	case rd.AfterAuto:
-		return func(ctx context.Context) { r.watchListening(ctx, rd) }, nil
+		r.overdue = nil // it says itself when it waits no longer
+		return r.listening(rd), nil
 	default:
+		r.overdue = nil
 		return func(ctx context.Context) { r.watchTime(ctx, rd.After) }, nil
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/supervisor/simulator"
@@ -74,13 +75,13 @@ var _ = Describe("Readiness", func() {
 
 		It("follows the answers", func() {
 			w := start(workload.Options{Argv: self("trap"), Readiness: rule()})
-			Eventually(reason(w)).Should(Equal("http: 503 Service Unavailable"))
+			Eventually(reason(w)).Should(Equal("GET " + server.URL + "/health: 503 Service Unavailable"))
 			for _, good := range []int64{200, 204, 302, 399} {
 				status.Store(good)
 				Eventually(ready(w)).Should(BeTrue())
 				status.Store(404)
 				Eventually(ready(w)).Should(BeFalse())
-				Expect(w.State().NotReadyReason).To(Equal("http: 404 Not Found"))
+				Expect(w.State().NotReadyReason).To(Equal("GET " + server.URL + "/health: 404 Not Found"))
 				Expect(w.State().EverReady).To(BeTrue())
 			}
 		})
@@ -102,13 +103,14 @@ var _ = Describe("Readiness", func() {
 			r.Timeout = 20 * time.Millisecond
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
 			status.Store(0)
-			Eventually(reason(w)).Should(Equal("no answer in time"))
+			Eventually(reason(w)).Should(Equal("GET " + server.URL + "/health: no answer in time"))
 		})
 
-		It("says why nobody answers, without the URL", func() {
-			r := quick(workload.Readiness{HTTP: "http://user:password@" + simulator.FreeAddress() + "/?token=x"})
+		It("says why nobody answers, without what may be secret", func() {
+			address := simulator.FreeAddress()
+			r := quick(workload.Readiness{HTTP: "http://user:password@" + address + "/health?token=x#y"})
 			w := start(workload.Options{Argv: self("trap"), Readiness: r})
-			Eventually(reason(w)).Should(Equal("connection refused"))
+			Eventually(reason(w)).Should(Equal("GET http://" + address + "/health?…: connection refused"))
 		})
 
 		It("asks at once, soon again, and then in each period only", func() {
@@ -137,13 +139,25 @@ var _ = Describe("Readiness", func() {
 		It("is a connection", func() {
 			address := simulator.FreeAddress()
 			w := start(workload.Options{Argv: self("trap"), Readiness: quick(workload.Readiness{TCP: address})})
-			Eventually(reason(w)).Should(Equal("connection refused"))
+			Eventually(reason(w)).Should(Equal("connect to " + address + ": connection refused"))
 			listener, err := net.Listen("tcp", address)
 			Expect(err).NotTo(HaveOccurred())
 			Eventually(ready(w)).Should(BeTrue())
 			Expect(listener.Close()).To(Succeed())
 			Eventually(ready(w)).Should(BeFalse())
 		})
+	})
+
+	It("says in the state, and once in the log, why it is overdue", func() {
+		log := gbytes.NewBuffer()
+		w := start(workload.Options{Argv: self("trap"), Logger: logger(log), Readiness: quick(workload.Readiness{
+			Command: workload.Command{Argv: []string{"sh", "-c", "exit 3"}},
+		})})
+		Eventually(reason(w)).Should(Equal("command: exit status 3"))
+		Expect(w.State().Overdue).To(BeEmpty())
+		Eventually(func() string { return w.State().Overdue }).Should(Equal("command: exit status 3"))
+		Eventually(log).Should(gbytes.Say(`level=WARN msg="workload still not ready" after=\S+ because="command: exit status 3"`))
+		Consistently(log, "200ms").ShouldNot(gbytes.Say("still not ready"))
 	})
 
 	Describe("command", func() {
@@ -377,6 +391,32 @@ var _ = Describe("Readiness", func() {
 			w, _ := started(workload.Options{Argv: self("trap"), Readiness: rule()})
 			Eventually(reason(w)).ShouldNot(Equal("starting"))
 			Consistently(ready(w), "100ms").Should(BeFalse())
+		})
+
+		It("is not one that it was started with", func() {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(listener.Close)
+			file, err := listener.(*net.TCPListener).File()
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(file.Close)
+			w, _ := started(workload.Options{Argv: self("trap"), Stdin: file, Readiness: rule()})
+			Eventually(reason(w)).Should(ContainSubstring("those that it was started with"))
+			Expect(w.State().Ready).To(BeFalse())
+		})
+
+		It("follows a workload that listens only after it was taken for ready", func() {
+			log := gbytes.NewBuffer()
+			r := rule()
+			r.After = time.Millisecond
+			address := simulator.FreeAddress()
+			w, out := started(workload.Options{Argv: self("late", address), Readiness: r, Logger: logger(log)})
+			Eventually(ready(w)).Should(BeTrue())
+			Expect(w.Signal(syscall.SIGUSR1)).To(Succeed())
+			Eventually(out.text).Should(ContainSubstring("listening"))
+			Eventually(log).Should(gbytes.Say("workload listens only now"))
+			Expect(w.Signal(syscall.SIGUSR1)).To(Succeed())
+			Eventually(ready(w)).Should(BeFalse())
 		})
 
 		It("is to be alive long enough otherwise", func() {

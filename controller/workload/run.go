@@ -27,6 +27,8 @@ type run struct {
 	unprobe  context.CancelFunc
 	watch    func(context.Context) // waits for readiness
 	watching sync.WaitGroup
+	overdue  *overdue // says why the workload is still not ready; nil: that is by rule
+	unasked  *overdue // says why it is not known whether it still is
 	terminal *terminal
 	main     *process
 	origin   origin
@@ -35,6 +37,7 @@ type run struct {
 	// Guarded by w.mu.
 	plan    *Plan // nil: not draining
 	killNow bool  // Close was called
+	begun   bool  // the first step of the drain is taken: nothing takes it back
 
 	poke  chan struct{} // plan or killNow changed
 	ended chan struct{} // supervise has returned
@@ -88,6 +91,7 @@ func (r *run) start(number int) error {
 	r.w.mu.Unlock()
 	r.w.wake()
 	r.w.log.Info("workload started", "pid", main.pid, "command", o.Argv[0])
+	context.AfterFunc(r.probing, func() { r.overdue.stop(); r.unasked.stop() })
 	r.watching.Go(func() { r.watch(r.probing) })
 	go r.supervise()
 	return nil
@@ -95,6 +99,7 @@ func (r *run) start(number int) error {
 
 // setReady notes what the readiness rule has found of this run.
 func (r *run) setReady(ready bool, reason string) {
+	reason = readable(reason)
 	now := time.Now()
 	var before, after State
 	r.w.update(r, func(s *State) {
@@ -106,11 +111,37 @@ func (r *run) setReady(ready bool, reason string) {
 	})
 	switch {
 	case after.Ready && !before.Ready:
+		r.overdue.over()
 		r.w.log.Info("workload ready", "after", now.Sub(r.started).Round(time.Millisecond), "because", reason)
 	case before.Ready && !after.Ready:
+		r.overdue.lost(reason)
 		r.w.log.Warn("workload not ready any more", "because", reason)
 	case after.NotReadyReason != before.NotReadyReason:
+		r.overdue.because(reason)
 		r.w.log.Debug("workload not ready yet", "because", reason)
+	}
+}
+
+// unknown notes that the readiness rule could find out nothing.
+func (r *run) unknown(err error) {
+	reason := readable("not known: " + err.Error())
+	if r.w.State().Ready {
+		r.unasked.because(reason)
+		return
+	}
+	r.setReady(false, reason)
+}
+
+// complain says why the workload is still not ready, in the log and in the state.
+func (r *run) complain(reason string) {
+	said := false
+	r.w.update(r, func(s *State) {
+		if !s.Ready && s.SignalledAt.IsZero() {
+			s.Overdue, said = reason, true
+		}
+	})
+	if said {
+		r.w.log.Warn("workload still not ready", "after", time.Since(r.started).Round(time.Millisecond), "because", reason)
 	}
 }
 
@@ -127,16 +158,7 @@ func (r *run) supervise() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		r.w.mu.Lock()
-		plan, killNow := r.plan, r.killNow
-		r.w.mu.Unlock()
-		next, until := stepWait, time.Time{}
-		switch {
-		case killNow && !at.killed:
-			next = stepKill
-		case plan != nil:
-			next, until = plan.next(time.Now(), at)
-		}
+		next, until := r.next(at)
 		switch next {
 		case stepPreStop:
 			at.preStopStarted = time.Now()
@@ -180,6 +202,22 @@ func (r *run) supervise() {
 	}
 }
 
+// next returns the step that is due, and else until when to wait. Once it has
+// returned a step the drain cannot be taken back.
+func (r *run) next(at progress) (step, time.Time) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	next, until := stepWait, time.Time{}
+	switch {
+	case r.killNow && !at.killed:
+		next = stepKill
+	case r.plan != nil:
+		next, until = r.plan.next(time.Now(), at)
+	}
+	r.begun = r.begun || next != stepWait
+	return next, until
+}
+
 func (r *run) startPreStop() *process {
 	null, err := r.w.openNull("process.pre_stop")
 	if err == nil {
@@ -213,7 +251,7 @@ func (r *run) terminate(now time.Time) {
 }
 
 func (r *run) kill() {
-	r.main.sweepAtEnd()
+	r.main.sweepAtEnd(true)
 	switch err := r.main.kill(); {
 	case err == nil:
 		r.w.update(r, func(s *State) { s.Killed = true })

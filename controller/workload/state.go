@@ -26,9 +26,14 @@ type State struct {
 	EverReady bool
 	// ReadySince is when Ready last became true; zero while it is false.
 	ReadySince time.Time
-	// NotReadyReason says why Ready is false, in words for people. It is empty
+	// NotReadyReason says why Ready is false, in words for people: what the
+	// readiness rule has found last. It is one line without secrets, and empty
 	// while Ready is true.
 	NotReadyReason string
+	// Overdue is the reason of which the log says that the workload is still not
+	// ready: some seconds after its start, and later when the reason is another
+	// one, but less and less often. It is empty while Ready is true.
+	Overdue string
 
 	// Draining is true from Drain until the end of the run.
 	Draining bool
@@ -61,6 +66,6 @@ func (s *State) setReady(ready bool, reason string, now time.Time) {
 	case !ready:
 		s.Ready, s.ReadySince, s.NotReadyReason = false, time.Time{}, reason
 	case !s.Ready:
-		s.Ready, s.EverReady, s.ReadySince, s.NotReadyReason = true, true, now, ""
+		s.Ready, s.EverReady, s.ReadySince, s.NotReadyReason, s.Overdue = true, true, now, "", ""
 	}
 }

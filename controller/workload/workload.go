@@ -160,6 +160,9 @@ func (w *Workload) prepare() (*run, error) {
 	r := &run{w: w, env: w.options.Env, poke: make(chan struct{}, 1), ended: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.probing, r.unprobe = context.WithCancel(r.ctx)
+	r.overdue, r.unasked = newOverdue(r.complain), newOverdue(func(reason string) {
+		w.log.Warn("whether the workload is ready cannot be asked; what was known stays", "because", reason)
+	})
 	watch, err := w.readiness.prepare(r)
 	if err != nil {
 		r.cancel()
@@ -184,11 +187,33 @@ func (w *Workload) Drain(p Plan) {
 	w.state.Draining = true
 	w.mu.Unlock()
 	if first {
-		r.main.sweepAtEnd()
+		r.main.sweepAtEnd(true)
 		w.log.Info("workload draining", "pid", r.main.pid)
 		w.wake()
 	}
 	r.wake()
+}
+
+// Resume takes back a drain of which nothing has been done yet: neither the
+// pre-stop command was started nor the stop signal sent. It reports whether the
+// workload runs on as before; if not, it is too late, or nothing runs.
+func (w *Workload) Resume() bool {
+	w.mu.Lock()
+	r := w.run
+	if r == nil || !w.state.Running || r.begun {
+		w.mu.Unlock()
+		return false
+	}
+	back := r.plan != nil
+	r.plan, w.state.Draining = nil, false
+	w.mu.Unlock()
+	if back {
+		r.main.sweepAtEnd(false)
+		w.log.Info("workload drain taken back", "pid", r.main.pid)
+		w.wake()
+		r.wake()
+	}
+	return true
 }
 
 // Signal sends a signal to the main process. The error is ErrNotRunning, or

@@ -163,19 +163,19 @@ var _ = Describe("handover demo", Ordered, func() {
 		path = build(dir, "handover", nil)
 		programs := map[string]string{
 			asItIs: path,
-			toldAtOnce: build(dir, "told", mutate("controller/decide_told.go",
-				"	switch {\n	case w.Self.Hurry:", "	switch {\n	case true:")),
-			anyYounger: build(dir, "younger", mutate("controller/decide_serving.go",
+			toldAtOnce: build(dir, "told", mutate("controller/decide/told.go",
+				"	switch {\n	case hurried:", "	switch {\n	case true:")),
+			anyYounger: build(dir, "younger", mutate("controller/decide/serving.go",
 				"if b != nil && b.both() && b.settled {", "if b != nil {")),
-			byClock: build(dir, "clock", mutate("controller/decide_age.go",
+			byClock: build(dir, "clock", mutate("controller/decide/age.go",
 				"	if r := relateStarts(", `	if p.StartMilli > w.Self.StartMilli {
-		return younger
+		return Younger
 	}
 	if p.StartMilli != 0 {
-		return older
+		return Older
 	}
 	if r := relateStarts(`)),
-			noAside: build(dir, "aside", mutate("controller/decide_serving.go",
+			noAside: build(dir, "aside", mutate("controller/decide/serving.go",
 				"	if b != nil && b.both() {\n		return w.stepAside(b)", "	if b != nil && false {\n		return w.stepAside(b)")),
 		}
 		for _, k := range plays {

@@ -70,7 +70,7 @@ var _ = Describe("The rules", func() {
 		Entry("a package that is none", "sh", "go test ./peer", "go test ./pear", "no package ./pear"),
 		Entry("packages that are none", "sh", "go test ./peer/...", "go test ./pear/...", "no package ./pear/..."),
 		Entry("a benchmark that is none", "sh", "go test -run '^$' -bench Flood ./peer", "go test -run '^$' -bench Flut ./peer", "no such function"),
-		Entry("one of two benchmarks", "sh", "go test -bench 'Flood|Decide' ./peer ./controller", "go test -bench 'Flood|Decode2' ./peer", "no such function"),
+		Entry("one of two benchmarks", "sh", "go test -bench 'Flood|Decide' ./peer ./controller/decide", "go test -bench 'Flood|Decode2' ./peer", "no such function"),
 		Entry("a fuzz target that is none", "sh", "go test -fuzz FuzzDecode ./peer", "go test -fuzz FuzzCode ./peer", "no such function"),
 		Entry("a test that is none", "sh", "go test -run TestPeer ./peer", "go test -run TestPear ./peer", "no such function"),
 		Entry("a flag of go test", "sh", "go test -count=1 ./peer", "go test -cuont=1 ./peer", "no rule for flag -cuont"),
@@ -150,7 +150,7 @@ var _ = Describe("The rules", func() {
 		Entry("a metric", "`handover_phase{phase}`, `handover_stage_duration_seconds_bucket`", "`handover_phases`", "handover_phases is no metric"),
 		Entry("a command", "`handover status --watch`", "`handover status --watches`", "no flag --watches"),
 		Entry("a command over the end of a line", "`handover status\n--watch`", "`handover status\n--watches`", "page.md:1: handover status has no flag"),
-		Entry("a benchmark", "`go test -bench Decide ./controller`", "`go test -bench Decode2 ./controller`", "no such function"),
+		Entry("a benchmark", "`go test -bench Decide ./controller/decide`", "`go test -bench Decode2 ./controller`", "no such function"),
 		Entry("a reason", "`YoungerNotReady`", "`YoungerNotReadies`", "neither a text nor a name"),
 	)
 

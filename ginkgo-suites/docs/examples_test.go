@@ -64,7 +64,7 @@ var _ = Describe("The example of", func() {
 			"HANDOVER_SERVICE_NAME=" + filepath.Base(dir), "HANDOVER_STATUS_SOCKET=" + filepath.Join(dir, "socket"),
 			"HANDOVER_POLICY_COMPLETE_PATH=" + filepath.Join(dir, "handover-complete"),
 			// What only takes time here.
-			"HANDOVER_READINESS_PERIOD=20ms", "HANDOVER_POLICY_DISCOVERY=100ms", "HANDOVER_POLICY_DRAIN_DELAY=100ms",
+			"HANDOVER_READINESS_PERIOD=20ms", "HANDOVER_POLICY_DISCOVERY=1s", "HANDOVER_POLICY_DRAIN_DELAY=100ms",
 		}
 		session, err := gexec.Start(run, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())

@@ -19,6 +19,8 @@ import (
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // keys are all keys of the configuration.
@@ -52,7 +54,7 @@ var variables = sync.OnceValue(func() map[string]bool {
 // metrics are all metrics, from an instance that does nothing.
 var metrics = sync.OnceValue(func() map[string]bool {
 	c, err := controller.New(controller.Options{
-		Policy: controller.Policy{SupervisorOff: true, PollInterval: 1, StopGracePeriod: 10e9},
+		Policy: decide.Policy{SupervisorOff: true, PollInterval: 1, StopGracePeriod: 10e9},
 		Peers:  nobody{}, Workload: nothing{}, Marker: nothing{}, Logger: slog.New(slog.DiscardHandler),
 	})
 	Expect(err).NotTo(HaveOccurred())

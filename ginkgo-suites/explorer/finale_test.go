@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // play plays the plan to its end and returns what must never be and was.
@@ -125,7 +126,7 @@ func (w *world) converges() {
 		}
 		invariant := "g"
 		if slices.ContainsFunc(w.processes, func(p *process) bool {
-			return !p.dead && !p.exited && p.reason == controller.ReasonOccupied
+			return !p.dead && !p.exited && p.reason == decide.ReasonOccupied
 		}) {
 			invariant = "g-occupied"
 		}
@@ -164,7 +165,7 @@ func (w *world) waitsForWord() bool {
 		return false
 	}
 	r, lib := only.release, only.lib
-	return r.Exclusive && r.Off && only.owner == nil && only.toldAt.IsZero() && only.reason == controller.ReasonOccupied &&
+	return r.Exclusive && r.Off && only.owner == nil && only.toldAt.IsZero() && only.reason == decide.ReasonOccupied &&
 		lib != nil && lib.dead && (lib.run > 1 || w.plan.does(doClock) || w.plan.does(doReboot))
 }
 

@@ -5,9 +5,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // violation is something that must never be.
@@ -88,7 +89,7 @@ func (w *world) excused(p *process, depth int) bool {
 		return false
 	}
 	switch d.reason {
-	case controller.ReasonHoldEnded, controller.ReasonHurried, controller.ReasonNoSuccessor:
+	case decide.ReasonHoldEnded, decide.ReasonHurried, decide.ReasonNoSuccessor:
 		return true // where it is not, checkDrain says so
 	}
 	next := d.whom
@@ -226,23 +227,23 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 	}
 	p.say("DRAINS: %s", d.text())
 	switch d.reason {
-	case controller.ReasonBothSignals, controller.ReasonSuccessorServes, controller.ReasonSuccessorTrusted:
+	case decide.ReasonBothSignals, decide.ReasonSuccessorServes, decide.ReasonSuccessorTrusted:
 		w.checkFor(p, d)
-	case controller.ReasonNoSuccessor:
+	case decide.ReasonNoSuccessor:
 		w.checkNoSuccessor(p, d)
-	case controller.ReasonHoldEnded:
+	case decide.ReasonHoldEnded:
 		if now.Before(p.toldAt.Add(p.hold())) {
 			w.violate("a", "%s ends its hold before it must", p.name())
 		}
 		w.checkPatience(p)
-	case controller.ReasonHurried:
+	case decide.ReasonHurried:
 		if p.tolds < 2 {
 			w.violate("a", "%s hurries, told once", p.name())
 		}
 	default:
 		w.violate("a", "%s drains because of %q", p.name(), d.reason)
 	}
-	if told == (d.reason == controller.ReasonBothSignals) && p.toldAt != now {
+	if told == (d.reason == decide.ReasonBothSignals) && p.toldAt != now {
 		w.violate("c", "%s drains because of %q, told: %v", p.name(), d.reason, told)
 	}
 }
@@ -367,7 +368,7 @@ func (w *world) checkFor(p *process, d *drain) {
 	}
 	fresh := time.Since(p.view.requested) < 2*p.release.poll()+w.stalls()
 	switch {
-	case d.reason == controller.ReasonSuccessorTrusted:
+	case d.reason == decide.ReasonSuccessorTrusted:
 		least := min(5*time.Second, p.hold()/3)
 		if time.Since(p.toldAt) < least {
 			w.violate("c", "%s trusts its successor %v after it was told", p.name(), time.Since(p.toldAt))

@@ -16,6 +16,8 @@ import (
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/peer/peertest"
 	"github.com/handover-controller/handover/supervisor"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // process is the process of a container: a real controller and node with a
@@ -47,7 +49,7 @@ type process struct {
 	toldAt   time.Time
 	tolds    int
 	phase    peer.Phase
-	reason   controller.Reason // of its last decision
+	reason   decide.Reason // of its last decision
 	forWhom  peer.InstanceID
 	lib      *process          // the last of handover-lib that it decided for
 	acked    []peer.InstanceID // those that it has ever acknowledged
@@ -74,7 +76,7 @@ type cause struct {
 // drain is a decision to end the workload.
 type drain struct {
 	at     time.Time
-	reason controller.Reason
+	reason decide.Reason
 	whom   *process // nil unless it is for somebody
 	// stranger: for a handover-lib of another service.
 	stranger bool
@@ -181,7 +183,7 @@ func (p *process) start(key string) error {
 		Owner:  right,
 		Policy: r.policy(), AppID: app, Service: service, Peers: peers{p.node, p}, Supervisor: asks,
 		Workload: p.work, Marker: markerOf{p}, Logger: log,
-		Self: controller.Self{
+		Self: decide.Self{
 			Instance: p.self.Instance, Container: p.self.Container, FirstStart: p.self.FirstStart,
 			StartMilli: p.self.StartMilli, Boot: boot, Restarted: restarted,
 		},
@@ -379,7 +381,7 @@ func (e *ear) Handle(_ context.Context, r slog.Record) error {
 		p.w.violate("panic", "%s logs an error: %s", p.name(), r.Message)
 	}
 	if decided {
-		p.reason, p.forWhom = controller.Reason(reason), peer.InstanceID{}
+		p.reason, p.forWhom = decide.Reason(reason), peer.InstanceID{}
 		if whom != "" {
 			_ = p.forWhom.UnmarshalText([]byte(whom))
 		}

@@ -10,10 +10,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/peer/peertest"
 	"github.com/handover-controller/handover/supervisor/simulator"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 const (
@@ -251,8 +252,8 @@ func (w *world) simRelease(i, env int) simulator.Release {
 	return s
 }
 
-func (r *release) policy() controller.Policy {
-	return controller.Policy{
+func (r *release) policy() decide.Policy {
+	return decide.Policy{
 		SupervisorOff: r.Off, PollInterval: r.poll(), Settle: time.Duration(r.Settle),
 		Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second,
 		StopGracePeriod: r.grace(), DrainDelay: time.Duration(r.DrainDelay), DrainTimeout: r.drainLimit(),

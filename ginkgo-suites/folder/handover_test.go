@@ -173,7 +173,7 @@ var _ = Describe("With a network", func() {
 
 var _ = Describe("Without network and folder", func() {
 	It("no container ends before it must", func() {
-		d := newDevice("HANDOVER_ANNOUNCE_FOLDER=off", "HANDOVER_POLICY_DISCOVERY=100ms",
+		d := newDevice("HANDOVER_ANNOUNCE_FOLDER=off", "HANDOVER_POLICY_DISCOVERY=1s",
 			"HANDOVER_SERVICE_STOP_GRACE_PERIOD=10s", "HANDOVER_POLICY_DRAIN_RESERVE=4s")
 		a := d.container("a").run(0).until("serving")
 		b := d.container("b").run(0).until("serving")

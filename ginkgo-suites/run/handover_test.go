@@ -12,6 +12,8 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/supervisor/simulator"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // patience is how long a loaded machine may take for what takes milliseconds.
@@ -258,12 +260,12 @@ var _ = Describe("A container that is restarted", func() {
 		again := restarted(r)
 		// It listens for 150 ms, and for 400 ms more if the Supervisor has not
 		// answered. A machine that has no time for that meanwhile gets another try.
-		for try := 1; again.status().Reason != controller.ReasonSteppedAside && try < 5; try++ {
+		for try := 1; again.status().Reason != decide.ReasonSteppedAside && try < 5; try++ {
 			Expect(logged(again, "workload started").Sub(logged(again, "reason=Started"))).To(BeNumerically(">", 100*time.Millisecond), "it listened")
 			again.kill()
 			again = restarted(r)
 		}
-		Expect(again.status().Reason).To(Equal(controller.ReasonSteppedAside))
+		Expect(again.status().Reason).To(Equal(decide.ReasonSteppedAside))
 		Expect(again.status().Instance.Restarted).To(BeTrue())
 		Expect(again.out.String()).To(BeEmpty())
 		b.until("serving", patience)

@@ -22,6 +22,8 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/supervisor/simulator"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // rig is a device for one spec: its own app, folder and Supervisor, so that
@@ -230,7 +232,7 @@ func (i *instance) until(phase string, within time.Duration) {
 
 // event waits for the first event with that reason, and message if given, and
 // returns when it happened.
-func (i *instance) event(reason controller.Reason, message string) time.Time {
+func (i *instance) event(reason decide.Reason, message string) time.Time {
 	GinkgoHelper()
 	var at time.Time
 	Eventually(func(g Gomega) {

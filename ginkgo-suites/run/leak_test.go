@@ -20,6 +20,8 @@ import (
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // inProcess is an instance in the process of this test, made of the real parts:
@@ -39,7 +41,7 @@ func (r *rig) inProcess(number int, own *peer.Owner) *inProcess {
 	boot := "11111111-1111-1111-1111-111111111111"
 	i := &inProcess{id: fmt.Sprintf("%012x%052x", number+1, 0), ended: make(chan error, 1)}
 	log := slog.New(slog.DiscardHandler)
-	self := controller.Self{
+	self := decide.Self{
 		Instance: peer.NewInstanceID(), Container: peer.ContainerID(i.id[:12]), Boot: peer.BootHash(boot),
 		FirstStart: peer.FirstStart{Boot: peer.BootHash(boot), Since: time.Duration(now.Nano())}, StartMilli: time.Now().UnixMilli(),
 	}
@@ -61,7 +63,7 @@ func (r *rig) inProcess(number int, own *peer.Owner) *inProcess {
 	client, err := supervisor.NewClient(supervisor.Options{Address: r.supervisor.url(), APIKey: apiKey, Timeout: 5 * time.Second})
 	Expect(err).NotTo(HaveOccurred())
 	o := controller.Options{
-		Policy: controller.Policy{
+		Policy: decide.Policy{
 			PollInterval: time.Second, Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second, Exclusive: own != nil,
 			StopGracePeriod: time.Minute, DrainTimeout: 30 * time.Second, DrainReserve: 3 * time.Second,
 			NotReadyAfter: 1500 * time.Millisecond, LegacyExpireAfter: 35 * time.Second,

@@ -19,6 +19,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 var _ = DescribeTable("Exit status", func(code int, complaint string, argv ...string) {
@@ -84,7 +86,7 @@ var _ = Describe("handover defer", func() {
 		Expect(text).To(MatchRegexp(`^deferred until \d\d:\d\d:\d\d \(10m0s\)\n$`))
 		b := r.container("b").serve(0)
 		b.until("serving", patience)
-		Eventually(func() controller.Reason { return a.status().Reason }, patience, "10ms").Should(Equal(controller.ReasonDeferred))
+		Eventually(func() decide.Reason { return a.status().Reason }, patience, "10ms").Should(Equal(decide.ReasonDeferred))
 		_, text = a.handover("status")
 		Expect(text).To(MatchRegexp(`Deferred: +for another (10|9)m`))
 		Consistently(a.phase, "300ms", "50ms").Should(Equal("serving"))
@@ -146,9 +148,9 @@ var _ = DescribeTable("A Supervisor that answers nonsense is unknown, not a reas
 	a.until("serving", patience)
 	b := r.container("b").serve(0)
 	b.until("serving", patience)
-	Eventually(func() string { return condition(a.status(), controller.YoungerAnnounced) }, patience).Should(Equal("True"))
+	Eventually(func() string { return condition(a.status(), decide.YoungerAnnounced) }, patience).Should(Equal("True"))
 	Consistently(a.phase, "1s", "50ms").Should(Equal("serving"))
-	Eventually(func() string { return condition(a.status(), controller.YoungerRunning) }, patience).Should(Equal("Unknown"))
+	Eventually(func() string { return condition(a.status(), decide.YoungerRunning) }, patience).Should(Equal("Unknown"))
 	Expect(a.err.String()).NotTo(ContainSubstring(apiKey))
 	_, status := a.get("/status")
 	_, metrics := a.get("/metrics")
@@ -171,7 +173,7 @@ var _ = DescribeTable("A Supervisor that answers nonsense is unknown, not a reas
 	}),
 )
 
-func condition(st controller.Status, of controller.ConditionType) string {
+func condition(st controller.Status, of decide.ConditionType) string {
 	for _, c := range st.Conditions {
 		if c.Type == of {
 			return string(c.Status)

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
@@ -59,12 +60,13 @@ func options(args, environ []string, out *os.File, errOut io.Writer) (demo.SoakO
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&o.For, "soak", 0, "hand over for so long, such as 10m")
 	flags.IntVar(&o.Handovers, "handovers", 0, "hand over so many times")
+	flags.BoolVar(&o.Trouble, "trouble", false, "freeze instances for 0 to 6 s, and restart the Supervisor, in the middle of hand-overs")
 	version := flags.String("supervisor", "19.0.5", "version of the simulated Supervisor")
 	plain := flags.Bool("plain", false, "no line of progress, one line per hand-over")
 	flags.StringVar(&o.Program, "program", "", "path of handover; without it, it is built")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprintln(errOut, "Usage: soak (--soak DURATION | --handovers NUMBER) [--supervisor VERSION] [--plain] [--program PATH]")
+		_, _ = fmt.Fprintln(errOut, "Usage: soak (--soak DURATION | --handovers NUMBER) [--supervisor VERSION] [--trouble] [--plain] [--program PATH]")
 		flags.SetOutput(errOut)
 		flags.PrintDefaults()
 	}
@@ -93,8 +95,8 @@ func options(args, environ []string, out *os.File, errOut io.Writer) (demo.SoakO
 			return o, fmt.Errorf("--program must be the path of handover: %w", err)
 		}
 	}
-	if !*plain && demo.Interactive(out, environ) {
-		o.Columns = func() int { return demo.Columns(out) }
+	if !*plain && terminal.Interactive(out, environ) {
+		o.Columns = func() int { return terminal.Columns(out) }
 	}
 	return o, nil
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/peer/peertest"
 	"github.com/handover-controller/handover/supervisor"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 const (
@@ -24,6 +26,8 @@ const (
 	service = "main"
 	// latency is how long the Supervisor takes to answer.
 	latency = 15 * time.Millisecond
+	// timeout is how long a request may take: supervisor.timeout.
+	timeout = 5 * time.Second
 )
 
 // device is a balena device: containers of one service, a network, a
@@ -32,7 +36,7 @@ type device struct {
 	network *peertest.Network
 	began   time.Time
 	boot    string
-	policy  controller.Policy
+	policy  decide.Policy
 	legacy  bool
 
 	mu         sync.Mutex
@@ -40,6 +44,10 @@ type device struct {
 	trouble    error // what the Supervisor answers instead
 	clock      time.Duration
 	requests   int
+	slow       time.Duration // how much longer it takes to answer
+	hang       int           // how many requests are not answered
+	atOnce     int           // requests under way
+	most       int           // the most of them
 	marker     bool
 	markers    []string // what happened to the marker, and who was killed
 
@@ -61,7 +69,7 @@ func newDevice() *device {
 		network: peertest.NewNetwork(peertest.Options{Seed: 1, Delay: time.Millisecond}),
 		began:   time.Now(), boot: "11111111-1111-1111-1111-111111111111", legacy: true,
 		servedBy: map[*container]bool{}, running: map[*container]bool{},
-		policy: controller.Policy{
+		policy: decide.Policy{
 			PollInterval: time.Second, Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second,
 			StopGracePeriod: 10 * time.Second, DrainTimeout: 30 * time.Second, DrainReserve: 3 * time.Second,
 			NotReadyAfter: 1500 * time.Millisecond, LegacyExpireAfter: 35 * time.Second,
@@ -94,7 +102,7 @@ type container struct {
 	start      peer.FirstStart
 	startMilli int64
 	runs       int
-	policy     controller.Policy
+	policy     decide.Policy
 	workload   *workloadFake
 	node       *peer.Node
 	controller *controller.Controller
@@ -118,7 +126,7 @@ type plan struct {
 	readyAfter time.Duration // 0: at once; negative: never
 	drains     time.Duration // how long its work takes after the stop signal
 	hangs      bool          // ignores the stop signal
-	policy     func(*controller.Policy)
+	policy     func(*decide.Policy)
 	anonymous  bool
 	unreadable bool
 	preflight  func(context.Context) error
@@ -193,7 +201,7 @@ func (c *container) run(p plan) {
 	options := controller.Options{
 		Policy: c.policy, AppID: app, Service: service, Peers: c.node, Supervisor: c.supervisor,
 		Workload: c.workload, Marker: c.marker, Logger: logger(c.letter),
-		Self: controller.Self{
+		Self: decide.Self{
 			Instance: self.Instance, Container: self.Container, FirstStart: self.FirstStart, StartMilli: self.StartMilli,
 			Boot: peer.BootHash(c.d.boot), Restarted: c.runs > 1 && !p.unreadable && !p.anonymous,
 		},
@@ -444,6 +452,20 @@ var (
 	errRotated = &supervisor.Error{Op: "view", Kind: supervisor.KindUnauthorized, StatusCode: 401, Err: errors.New("Unauthorized")}
 )
 
+// hangs makes the Supervisor not answer its next requests.
+func (d *device) hangs(requests int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hang = requests
+}
+
+// mostAtOnce is how many requests were under way at a time.
+func (d *device) mostAtOnce() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.most
+}
+
 // breaks makes the Supervisor answer with an error, or well again with nil.
 func (d *device) breaks(err error) {
 	d.mu.Lock()
@@ -453,14 +475,31 @@ func (d *device) breaks(err error) {
 
 func (s *supervisorFake) View(ctx context.Context) (supervisor.View, error) {
 	v := supervisor.View{RequestedAt: time.Now()}
+	s.mu.Lock()
+	takes := latency + s.slow
+	if s.hang > 0 {
+		s.hang--
+		takes = timeout
+	}
+	s.atOnce++
+	s.most = max(s.most, s.atOnce)
+	s.mu.Unlock()
+	var err error
 	select {
-	case <-time.After(latency):
+	case <-time.After(min(takes, timeout)):
 	case <-ctx.Done():
-		return supervisor.View{}, ctx.Err()
+		err = ctx.Err()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.atOnce--
 	s.requests++
+	switch {
+	case err != nil:
+		return supervisor.View{}, err
+	case takes >= timeout:
+		return supervisor.View{}, &supervisor.Error{Op: "view", Kind: supervisor.KindTimeout, Err: context.DeadlineExceeded}
+	}
 	if s.trouble != nil {
 		return supervisor.View{}, s.trouble
 	}

@@ -9,6 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/controller"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // metric is the value of one series, also after the end of the instance.
@@ -43,7 +45,7 @@ func (c *container) expectStage(name string, want time.Duration) {
 }
 
 // last is the last event with that reason.
-func (c *container) last(reason controller.Reason) controller.Event {
+func (c *container) last(reason decide.Reason) controller.Event {
 	GinkgoHelper()
 	all := c.state().Events
 	for i := len(all) - 1; i >= 0; i-- {

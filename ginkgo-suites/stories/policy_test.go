@@ -14,6 +14,8 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 var _ = Describe("Take-back", func() {
@@ -25,7 +27,7 @@ var _ = Describe("Take-back", func() {
 		b := d.start("b", plan{})
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("released"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonStandby))
+		Expect(a.state().Reason).To(Equal(decide.ReasonStandby))
 		b.workload.lose(true)
 		d.wait(soon)
 		Expect(d.serving()).To(Equal([]string{"a"}))
@@ -41,7 +43,7 @@ var _ = Describe("Take-back", func() {
 		Expect(d.marked()).NotTo(ContainElement("a wrote"))
 		d.wait(2 * time.Second)
 		Expect(d.marked()).To(ContainElement("a wrote"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonReleased))
+		Expect(a.state().Reason).To(Equal(decide.ReasonReleased))
 	})
 
 	story("takes it back after SIGTERM, and holds until the younger one serves again", func(d *device) {
@@ -109,7 +111,7 @@ var _ = Describe("Exclusive workloads", func() {
 			}
 			d.wait(time.Second - soon)
 			Expect(b.phase()).To(Equal("starting"))
-			Expect(b.state().Reason).To(Equal(controller.ReasonPreflight))
+			Expect(b.state().Reason).To(Equal(decide.ReasonPreflight))
 			d.wait(2*time.Second + 2*soon)
 			Expect(tries).To(Equal(3))
 			Expect(b.phase()).To(Equal("prepared"))
@@ -194,7 +196,7 @@ var _ = Describe("Exclusive workloads", func() {
 		b.term()
 		d.wait(soon)
 		Expect(a.phase()).To(Equal("prepared"))
-		Expect(b.state().Reason).To(Equal(controller.ReasonSuccessorServes))
+		Expect(b.state().Reason).To(Equal(decide.ReasonSuccessorServes))
 		d.wait(6 * time.Second)
 		Expect(b.alive()).To(BeFalse())
 		Expect(b.code).To(BeZero())
@@ -274,7 +276,7 @@ var _ = Describe("A deferral", func() {
 		d.start("b", plan{})
 		d.wait(59 * time.Second)
 		Expect(a.phase()).To(Equal("serving"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonDeferred))
+		Expect(a.state().Reason).To(Equal(decide.ReasonDeferred))
 		Expect(*a.state().Instance.DeferredUntil).To(BeTemporally("~", time.Now().Add(time.Second), time.Millisecond))
 		later(a, time.Hour)
 		d.wait(10 * time.Minute)
@@ -437,7 +439,7 @@ var _ = Describe("A panic in the loop", func() {
 		Expect(a.alive()).To(BeTrue())
 		Expect(d.serving()).To(ContainElement("a"))
 		Expect(a.state().Failure).To(ContainSubstring("a defect"))
-		Expect(a.state().Events).To(ContainElement(HaveField("Reason", controller.Reason("Panicked"))))
+		Expect(a.state().Events).To(ContainElement(HaveField("Reason", decide.Reason("Panicked"))))
 		Expect(a.state().Workload.Ready).To(BeTrue())
 		_, err := a.controller.Defer(context.Background(), time.Second)
 		Expect(err).To(MatchError(ContainSubstring("a defect")))

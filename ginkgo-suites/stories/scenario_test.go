@@ -18,6 +18,8 @@ import (
 	"github.com/handover-controller/handover/supervisor"
 	"github.com/handover-controller/handover/supervisor/simulator"
 	"github.com/handover-controller/handover/supervisor/simulator/scenario"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // virtualWorld plays a scenario on virtual time: real controllers and nodes,
@@ -72,7 +74,7 @@ func (w *virtualWorld) Start(c simulator.Container) (simulator.Process, error) {
 	} else {
 		own = w.d.containers[i]
 	}
-	p := plan{readyAfter: does.ReadyAfter, drains: drainsWithin, policy: func(p *controller.Policy) {
+	p := plan{readyAfter: does.ReadyAfter, drains: drainsWithin, policy: func(p *decide.Policy) {
 		p.StopGracePeriod, p.DrainDelay, p.Settle = c.Release.StopGracePeriod, proxy, proxy
 	}}
 	if does.NeverReady {

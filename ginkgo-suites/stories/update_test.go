@@ -8,6 +8,8 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // soon is well above the latencies of network and Supervisor, and below what
@@ -78,7 +80,7 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 		d.start("b", plan{})
 		d.wait(10 * time.Minute)
 		Expect(a.phase()).To(Equal("serving"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonYoungerUnknown))
+		Expect(a.state().Reason).To(Equal(decide.ReasonYoungerUnknown))
 		d.breaks(nil)
 		d.wait(31 * time.Second)
 		Expect(a.phase()).To(Equal("released"))
@@ -202,6 +204,7 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 		for range 20 {
 			d.wait(700 * time.Millisecond)
 			b.workload.exit(1)
+			<-b.over // from the second time on, it stays until it is ten seconds old
 			d.wait(300 * time.Millisecond)
 			b.run(plan{})
 		}
@@ -244,7 +247,7 @@ var _ = Describe("A Supervisor that does not wait (14.13.10 and later)", func() 
 		Expect(a.phase()).To(Equal("holding"))
 		d.wait(200 * time.Millisecond)
 		Expect(a.phase()).To(Equal("draining"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonHoldEnded))
+		Expect(a.state().Reason).To(Equal(decide.ReasonHoldEnded))
 		d.wait(2 * time.Second)
 		Expect(a.phase()).To(Equal("ended"))
 		Expect(d.marked()).To(BeEmpty())
@@ -420,16 +423,67 @@ var _ = Describe("A plain stop", func() {
 		Expect(a.phase()).To(Equal("ended"))
 	})
 
-	story("asked for twice ends a hold at once", func(d *device) {
-		a := beginsOld(d, plan{})
+	story("asked for twice ends a hold in time for docker stop's own time-out", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
 		d.start("b", plan{readyAfter: -1})
 		d.wait(time.Second)
 		a.term()
 		d.wait(time.Second)
+		a.controller.Tell()
+		d.wait(6400 * time.Millisecond)
+		Expect(a.phase()).To(Equal("holding"))
+		d.wait(200 * time.Millisecond)
+		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("asked for twice while nobody is known ends at once", func(d *device) {
+		d.policy.SupervisorOff = true
+		a := beginsOld(d, plan{})
+		a.term()
+		d.wait(50 * time.Millisecond)
 		Expect(a.phase()).To(Equal("holding"))
 		a.controller.Tell()
 		d.wait(soon)
 		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("asked for three times, or interrupted, ends a hold at once", func(d *device) {
+		for _, again := range []func(*controller.Controller){
+			func(c *controller.Controller) { c.Tell(); c.Tell() },
+			(*controller.Controller).Interrupt,
+		} {
+			a := beginsOld(d, plan{})
+			b := d.start("b", plan{readyAfter: -1})
+			d.wait(time.Second)
+			a.term()
+			d.wait(time.Second)
+			Expect(a.phase()).To(Equal("holding"))
+			again(a.controller)
+			d.wait(soon)
+			Expect(a.phase()).To(Equal("ended"))
+			b.kill()
+			a.remove()
+			b.remove()
+		}
+	})
+
+	story("repeated by a Supervisor that was restarted changes nothing", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.start("b", plan{readyAfter: 20 * time.Second})
+		d.wait(time.Second)
+		a.term()
+		for range 2 {
+			d.wait(time.Second)
+			d.breaks(errDown)
+			d.wait(3 * time.Second)
+			d.breaks(nil)
+			d.wait(250 * time.Millisecond)
+			a.controller.Tell()
+		}
+		d.wait(20 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		d.expectNoOutage()
 	})
 })
 
@@ -443,7 +497,7 @@ var _ = Describe("A container that is started again", func() {
 		a.run(plan{})
 		d.wait(time.Second)
 		Expect(a.phase()).To(Equal("released"))
-		Expect(a.state().Reason).To(Equal(controller.ReasonSteppedAside))
+		Expect(a.state().Reason).To(Equal(decide.ReasonSteppedAside))
 		Expect(a.workload.State().Run).To(BeZero(), "its workload was never started")
 		Expect(b.phase()).To(Equal("serving"))
 		d.wait(time.Hour)

@@ -17,6 +17,8 @@ type workloadFake struct {
 	state  workload.State
 	timers []*time.Timer
 	drains int
+	// draining are the timers of the drain under way.
+	draining []*time.Timer
 }
 
 func newWorkload(c *container, p plan) *workloadFake {
@@ -51,14 +53,18 @@ func (w *workloadFake) update(change func(*workload.State)) {
 // later does something for this run of the workload only.
 func (w *workloadFake) later(d time.Duration, change func(*workload.State)) {
 	run := w.state.Run
-	w.timers = append(w.timers, time.AfterFunc(d, func() {
+	t := time.AfterFunc(d, func() {
 		w.mu.Lock()
 		stale := !w.state.Running || w.state.Run != run
 		w.mu.Unlock()
 		if !stale {
 			w.update(change)
 		}
-	}))
+	})
+	w.timers = append(w.timers, t)
+	if w.state.Draining {
+		w.draining = append(w.draining, t)
+	}
 }
 
 func (w *workloadFake) Start() error {
@@ -74,6 +80,23 @@ func (w *workloadFake) Start() error {
 		})
 	}
 	return nil
+}
+
+// Resume takes back a drain before its stop signal.
+func (w *workloadFake) Resume() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.state.Running || !w.state.SignalledAt.IsZero() {
+		return false
+	}
+	if w.state.Draining {
+		for _, t := range w.draining {
+			t.Stop()
+		}
+		w.state.Draining, w.draining = false, nil
+		w.drains--
+	}
+	return true
 }
 
 // Drain serves on until the work is done or SIGKILL: requests in flight are

@@ -2,6 +2,7 @@ package workload_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// anotherUser is an ordinary one.
+const anotherUser = 65534
 
 // child is what this test binary does as a workload. It prints the signals
 // that it gets, and ends at SIGTERM with status 0.
@@ -28,6 +32,24 @@ func child(args []string) int {
 	case "notify":
 		if conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET")); err == nil {
 			_, _ = conn.Write([]byte("READY=1"))
+		}
+	case "another": // user, who listens on args[1] until SIGUSR1; without it, on nothing
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(anotherUser), syscall.Setuid(anotherUser)); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		if len(args) > 1 {
+			l, err := net.Listen("tcp", args[1])
+			if err != nil {
+				fmt.Println(err)
+				return 1
+			}
+			closed := make(chan os.Signal, 1)
+			signal.Notify(closed, syscall.SIGUSR1)
+			go func() {
+				<-closed
+				_ = l.Close()
+			}()
 		}
 	case "listen":
 		if _, err := net.Listen("tcp", args[1]); err != nil {

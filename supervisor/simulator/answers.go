@@ -18,6 +18,23 @@ type serviceStatus struct {
 	release Release
 	status  string
 	created time.Time
+	beside  bool // it is of the other service
+}
+
+// everything are the service's containers, and that of the other service.
+func (s *Simulator) everything() []*container {
+	if s.beside == nil {
+		return s.containers
+	}
+	return append([]*container{s.beside}, s.containers...)
+}
+
+// service is the name of the service that a container is of.
+func (c *container) service() string {
+	if c == c.s.beside {
+		return c.s.o.Beside
+	}
+	return c.s.o.Service
 }
 
 // reported is the status of a container.
@@ -41,8 +58,8 @@ func (s *Simulator) services() []serviceStatus {
 	if s.installing != nil {
 		noted = append(noted, serviceStatus{release: *s.installing, status: "Installing"})
 	}
-	for _, c := range slices.Backward(s.containers) {
-		each := serviceStatus{release: c.release, status: c.reported(), created: c.createdAt}
+	for _, c := range slices.Backward(s.everything()) {
+		each := serviceStatus{release: c.release, status: c.reported(), created: c.createdAt, beside: c == s.beside}
 		if c.status != "" {
 			noted = append(noted, each)
 		} else {
@@ -89,12 +106,21 @@ func (s *Simulator) viewBody() any {
 	if s.commit != "" {
 		v.Release = &s.commit
 	}
-	newest := slices.Clone(s.containers)
+	newest := slices.Clone(s.everything())
 	sort.SliceStable(newest, func(i, j int) bool { return newest[i].createdAt.After(newest[j].createdAt) })
 	for _, c := range newest {
+		id := int64(1)
+		if c == s.beside {
+			id = 2
+		}
 		v.Containers = append(v.Containers, containerAnswer{
-			Status: c.reported(), ServiceName: s.o.Service, AppID: s.o.AppID, ImageID: c.release.ImageID, ServiceID: 1,
+			Status: c.reported(), ServiceName: c.service(), AppID: s.o.AppID, ImageID: c.release.ImageID, ServiceID: id,
 			ContainerID: c.id, CreatedAt: c.createdAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+		})
+	}
+	if s.beside != nil {
+		v.Images = append(v.Images, imageAnswer{
+			Name: s.beside.release.Image, AppID: s.o.AppID, ServiceName: s.o.Beside, ImageID: besideImage, Status: "Downloaded",
 		})
 	}
 	for _, i := range s.downloaded() {
@@ -145,12 +171,21 @@ func (s *Simulator) targetBody() any {
 		status := s.targetStatus(i)
 		a.Services[s.o.Service] = targetService{Status: status, ReleaseID: i.release.ID, Progress: i.progress()}
 	}
+	if s.beside != nil {
+		status := "Downloaded" // its image
+		if s.beside.release.ID == s.target.ID {
+			status = "Running"
+		}
+		a.Services[s.o.Beside] = targetService{Status: status, ReleaseID: s.target.ID}
+	}
 	if s.o.Version.updateStatus {
-		a.AppUUID, a.Update = appUUID, "done"
-		if t, ok := a.Services[s.o.Service]; ok {
+		a.AppUUID, a.Update = appUUID, s.updateStatus(a.Services)
+		for name, t := range a.Services {
 			t.Image = s.target.Image
-			a.Services[s.o.Service] = t
-			a.Update = updateStatus(t.Status)
+			if name != s.o.Service {
+				t.Image = s.beside.release.Image
+			}
+			a.Services[name] = t
 		}
 	}
 	return map[string]any{appName: a}
@@ -191,7 +226,7 @@ func (s *Simulator) targetStatus(i *image) string {
 	}
 	own := all[at]
 	if s.o.Version.awaiting && own.status == "Running" && slices.ContainsFunc(all, func(e serviceStatus) bool {
-		return e.release.ID != own.release.ID && e.status == "Running"
+		return !e.beside && e.release.ID != own.release.ID && e.status == "Running"
 	}) {
 		return "Awaiting handover"
 	}
@@ -205,16 +240,27 @@ func rank(status string) int {
 	return 1
 }
 
-func updateStatus(status string) string {
-	switch status {
-	case "Running":
-		return "done"
-	case "Downloading":
-		return "downloading"
-	case "Downloaded":
-		return "downloaded"
+// updateStatus says in a word where the services of the target are. A container
+// that is being made counts, also where one that runs hides it.
+func (s *Simulator) updateStatus(services map[string]targetService) string {
+	is := map[string]bool{}
+	for _, t := range services {
+		is[t.Status] = true
 	}
-	return "applying changes"
+	for _, e := range s.services() {
+		if e.release.ID == s.target.ID {
+			is[e.status] = true
+		}
+	}
+	switch {
+	case is["Downloading"]:
+		return "downloading"
+	case is["Downloaded"]:
+		return "downloaded"
+	case is["Installing"], is["Installed"], is["Starting"], is["Awaiting handover"]:
+		return "applying changes"
+	}
+	return "done"
 }
 
 type releasesAnswer struct {
@@ -259,6 +305,9 @@ func (s *Simulator) releasesBody() any {
 // containerID is /v2/containerId: one container, the oldest.
 func (s *Simulator) containerID(service string) answer {
 	if service != "" {
+		if s.beside != nil && service == s.o.Beside {
+			return success("containerId", s.beside.id)
+		}
 		if service != s.o.Service || len(s.containers) == 0 {
 			return failed(http.StatusServiceUnavailable, "Could not find service with that name")
 		}
@@ -268,12 +317,15 @@ func (s *Simulator) containerID(service string) answer {
 	if len(s.containers) > 0 {
 		ids[s.o.Service] = s.containers[0].id
 	}
+	if s.beside != nil {
+		ids[s.o.Beside] = s.beside.id
+	}
 	return object(http.StatusOK, map[string]any{"status": "success", "services": ids})
 }
 
 // appBody is /v1/apps/:appId.
 func (s *Simulator) appBody() (int, any) {
-	if len(s.containers) != 1 {
+	if len(s.everything()) != 1 {
 		return 400, "Some v1 endpoints are only allowed on single-container apps"
 	}
 	c := s.containers[0]

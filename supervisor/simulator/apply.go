@@ -2,51 +2,57 @@ package simulator
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
-// startLoop starts the Supervisor's own loop, which works towards the target.
-func (s *Simulator) startLoop(after time.Duration) {
+// startLoop starts the Supervisor's own loop, which works towards the target. A
+// Supervisor that starts tidies up first.
+func (s *Simulator) startLoop(starts bool) {
 	ctx, stop := context.WithCancel(s.life)
 	done := make(chan struct{})
 	s.mu.Lock()
-	s.stopLoop, s.loopDone = stop, done
+	before := s.loopDone
+	s.running, s.stopLoop, s.loopDone = ctx, stop, done
 	s.mu.Unlock()
 	s.work.Go(func() {
 		defer close(done)
-		if after > 0 && s.sleep(ctx, after) {
-			s.tidy()
+		if before != nil {
+			<-before
+		}
+		if starts {
+			s.tidy(ctx)
 		}
 		s.apply(ctx)
 	})
 }
 
-// tidy is what a Supervisor does first when it starts: a service has one
-// container, those too many are stopped, without any wait. The newest one that
-// is as the target wants it stays.
-func (s *Simulator) tidy() {
-	s.mu.Lock()
+// forgetLocked is what becomes of the Supervisor's own notes when it ends; the
+// caller holds the lock.
+func (s *Simulator) forgetLocked() {
 	s.installing = nil
-	if s.lockedOut {
-		s.mu.Unlock()
-		return
-	}
-	var keep *container
-	var running []*container
+	s.failures = 0
 	for _, c := range s.containers {
-		if c.stopping {
-			continue
-		}
-		running = append(running, c)
-		if keep == nil || s.rightLocked(c) || !s.rightLocked(keep) {
-			keep = c
-		}
+		c.status = ""
+	}
+}
+
+// tidy is what a Supervisor does first when it starts: a service has one
+// container, the newest. The others are stopped without any wait, also those
+// that the engine is stopping already.
+func (s *Simulator) tidy(ctx context.Context) {
+	s.mu.Lock()
+	var others []*container
+	if n := len(s.containers); n > 0 && !s.lockedOut {
+		others = slices.Clone(s.containers[:n-1])
+		s.applying = s.applying || n > 1 || s.containers[0].state == stateCreated
 	}
 	s.mu.Unlock()
-	for _, c := range running {
-		if c != keep {
-			s.stop(c)
-		}
+	if len(others) == 0 || !s.sleep(ctx, s.pick(s.o.Version.times.bootStop)) {
+		return
+	}
+	for _, c := range others {
+		s.stop(ctx, c)
 	}
 }
 
@@ -62,9 +68,9 @@ func (s *Simulator) apply(ctx context.Context) {
 	began := time.Duration(0) // pause before the next step
 	for ctx.Err() == nil {
 		s.mu.Lock()
-		changed, applying, target := s.changed, s.applying, s.target
+		changed, idle, target := s.changed, !s.applying || s.restarting, s.target
 		s.mu.Unlock()
-		if !applying {
+		if idle {
 			select {
 			case <-changed:
 			case <-ctx.Done():
@@ -78,20 +84,42 @@ func (s *Simulator) apply(ctx context.Context) {
 		if !s.sleep(ctx, began) {
 			return
 		}
-		began = s.step(ctx)
+		var err error
+		if began, err = s.step(ctx); err != nil && ctx.Err() == nil {
+			s.failed(ctx, err)
+		}
 	}
+}
+
+// failed waits after a failed step: 1, 2, 4, … s, at most a quarter of an hour,
+// or until there is another target.
+func (s *Simulator) failed(ctx context.Context, err error) {
+	const first, longest = time.Second, 15 * time.Minute
+	s.mu.Lock()
+	pause := min(first<<min(s.failures, 10), longest)
+	s.failures++
+	target, keys := s.target, s.keys
+	s.mu.Unlock()
+	s.tell(Event{Kind: EventFailed, Reason: err.Error()})
+	ctx, cancel := context.WithTimeout(ctx, pause+s.pick(s.o.Version.times.again))
+	defer cancel()
+	_ = s.Wait(ctx, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.target != target || s.keys != keys
+	})
 }
 
 // step does the next thing that the target wants, and returns the pause after
 // it.
-func (s *Simulator) step(ctx context.Context) time.Duration {
+func (s *Simulator) step(ctx context.Context) (time.Duration, error) {
 	t := &s.o.Version.times
 	s.mu.Lock()
 	target := s.target
 	var current *container // the newest that is not being stopped
 	var extra, stopping []*container
 	for _, c := range s.containers {
-		if c.stopping {
+		if c.status == statusStopping {
 			stopping = append(stopping, c)
 			continue
 		}
@@ -101,38 +129,46 @@ func (s *Simulator) step(ctx context.Context) time.Duration {
 		current = c
 	}
 	right := current != nil && s.rightLocked(current)
+	created := current != nil && current.state == stateCreated
 	same := current != nil && target != nil && current.keys == s.keys && current.release.sameContainer(target)
 	s.mu.Unlock()
 
 	switch {
-	case target == nil && current == nil, right && len(extra) == 0:
-		return s.finish(ctx, stopping)
+	case target == nil && current == nil, right && !created && len(extra) == 0:
+		return s.finish(ctx, stopping), nil
 	case target == nil:
-		s.stop(current)
+		s.stop(ctx, current)
 	case len(extra) > 0:
-		if s.lockHeld(ctx) {
-			s.stop(extra[0])
+		if s.lockHeld(ctx) && s.sleep(ctx, s.pick(t.settle)) {
+			s.stop(ctx, extra[0])
 		}
+	case right && len(stopping) > 0: // it was created, but could not be started
+		s.waitGone(ctx, stopping)
+		return s.pick(t.look), nil
+	case right:
+		return 0, s.startFirst(ctx, current, time.Now())
 	case current == nil && len(stopping) > 0 && s.o.Version.oneAtATime, current == nil && len(stopping) > 0 && target.KillFirst:
 		s.waitGone(ctx, stopping)
 	case current == nil:
-		s.install(ctx, *target)
+		return 0, s.install(ctx, *target)
 	case same:
-		s.rename(current, target.containerName(s.o.Service), target)
+		return 0, s.rename(current, target.containerName(s.o.Service), target)
 	case target.KillFirst:
-		s.stop(current)
+		s.stop(ctx, current)
 	case len(stopping) > 0 && s.o.Version.oneAtATime:
 		s.waitGone(ctx, stopping)
-		return s.pick(t.next)
+		return s.pick(t.next), nil
 	default:
+		var err error
 		if s.lockHeld(ctx) {
-			s.handOver(ctx, current, *target)
+			err = s.handOver(ctx, current, *target)
 		}
 		if s.targetChanged(target) {
-			return s.pick(t.stillStopping)
+			return s.pick(t.stillStopping), err
 		}
+		return 0, err
 	}
-	return 0
+	return 0, nil
 }
 
 func (s *Simulator) targetChanged(from *Release) bool {
@@ -160,53 +196,80 @@ func (s *Simulator) lockHeld(ctx context.Context) bool {
 }
 
 // handOver is the update strategy hand-over.
-func (s *Simulator) handOver(ctx context.Context, old *container, target Release) {
+func (s *Simulator) handOver(ctx context.Context, old *container, target Release) error {
 	t := &s.o.Version.times
 	s.update(func() { s.handing = true })
 	defer s.update(func() { s.handing = false })
 	// The engine accepts this, and the policy stays as it is.
 	old.tell(Event{Kind: EventUpdate})
 	if !s.sleep(ctx, s.pick(t.rename)) {
-		return
+		return nil
 	}
-	s.rename(old, "old_"+old.release.containerName(s.o.Service), nil)
-	if c := s.install(ctx, target); c == nil || !s.waitToStop(ctx, target) {
-		return
+	if err := s.rename(old, "old_"+old.release.containerName(s.o.Service), nil); err != nil {
+		return err
 	}
-	s.stop(old)
+	if err := s.install(ctx, target); err != nil {
+		return err
+	}
+	if s.waitToStop(ctx, target) {
+		s.stop(ctx, old)
+	}
+	return nil
 }
 
 // rename gives a container another name, and another release if its image and
 // configuration fit that one too.
-func (s *Simulator) rename(c *container, name string, release *Release) {
-	s.update(func() {
-		c.name = name
-		if release != nil {
-			c.release = *release
-		}
-	})
+func (s *Simulator) rename(c *container, name string, release *Release) error {
+	if err := s.engineRename(c, name); err != nil {
+		return err
+	}
+	if release != nil {
+		s.update(func() { c.release, s.renamed = *release, true })
+	}
 	c.tell(Event{Kind: EventRename})
+	return nil
 }
 
-// install creates and starts a container; nil if it could not.
-func (s *Simulator) install(ctx context.Context, r Release) *container {
+// install creates and starts a container. It does neither, or not both, if the
+// Supervisor ends meanwhile.
+func (s *Simulator) install(ctx context.Context, r Release) error {
 	t := &s.o.Version.times
 	s.update(func() { s.installing = &r })
+	defer s.update(func() { s.installing = nil })
 	if !s.sleep(ctx, s.pick(t.create)) {
-		s.update(func() { s.installing = nil })
 		return nil
 	}
 	c := s.create(r)
-	takes := t.start
-	if r.HostNetwork {
-		takes = t.startHost
-	}
-	started := time.Now().Add(s.pick(takes))
+	began := time.Now()
 	// For some milliseconds the Supervisor knows of it in two ways, which is
 	// when /v2/applications/:id/state says "Handing over".
-	s.sleep(s.life, s.pick(ms(1, 8)))
+	if !s.sleep(ctx, s.pick(ms(1, 8))) {
+		return nil
+	}
 	s.update(func() { s.installing = nil })
-	s.sleep(s.life, s.pick(ms(0, 4)))
+	return s.startFirst(ctx, c, began)
+}
+
+// startFirst starts a container that was created; began is when the Supervisor
+// began with it. Once asked, the engine starts it whatever becomes of the
+// Supervisor.
+func (s *Simulator) startFirst(ctx context.Context, c *container, began time.Time) error {
+	t := &s.o.Version.times
+	takes := t.start
+	switch {
+	case c.release.HostNetwork:
+		takes = t.startHost
+	case s.o.Busy:
+		takes = between{takes.least, slowestStart}
+	}
+	started := began.Add(s.pick(takes))
+	if !s.sleep(ctx, s.pick(ms(0, 4))) {
+		return nil
+	}
+	if s.portsTaken(c) {
+		s.sleep(ctx, s.pick(t.failedStart))
+		return errPorts
+	}
 	s.update(func() { c.status = "Starting" })
 	s.sleep(s.life, s.pick(ms(0, 12)))
 	err := c.start(time.Until(started))
@@ -215,11 +278,17 @@ func (s *Simulator) install(ctx context.Context, r Release) *container {
 			c.status = ""
 		}
 	})
-	if err != nil || ctx.Err() != nil {
-		return nil
-	}
-	return c
+	return err
 }
+
+// statusStopping is what the Supervisor says of a container that it is stopping.
+const statusStopping = "Stopping"
+
+// On a busy device.
+const (
+	slowestStart = 3200 * time.Millisecond // created → started
+	slowestStop  = 490 * time.Millisecond  // started → the old one is being stopped
+)
 
 // waitToStop is the time between the start of the new container and the stop
 // of the old one. It returns false if the Supervisor ended.
@@ -229,7 +298,11 @@ func (s *Simulator) waitToStop(ctx context.Context, target Release) bool {
 		return false
 	}
 	if !s.o.Version.Waits {
-		return s.sleep(ctx, s.pick(t.stopNow))
+		now := t.stopNow
+		if s.o.Busy {
+			now.most = slowestStop
+		}
+		return s.sleep(ctx, s.pick(now))
 	}
 	// It looks for the marker every 100 ms, first at once.
 	const look = 100 * time.Millisecond
@@ -248,29 +321,26 @@ func (s *Simulator) waitToStop(ctx context.Context, target Release) bool {
 	}
 }
 
-// stop stops and removes a container. It does not wait for either.
-func (s *Simulator) stop(c *container) {
-	if !s.doom(c, "Stopping") {
+// stop stops and removes a container. It does not wait for either. If the
+// Supervisor ends, the engine goes on, but nobody removes the container.
+func (s *Simulator) stop(ctx context.Context, c *container) {
+	s.mu.Lock()
+	already := c.status == statusStopping
+	c.status = statusStopping
+	s.wakeLocked()
+	s.mu.Unlock()
+	if already {
 		return
 	}
 	s.work.Go(func() {
-		s.sleep(s.life, s.pick(s.o.Version.times.signal))
-		s.engineStop(c)
-		s.remove(c)
+		if !s.sleep(ctx, s.pick(s.o.Version.times.signal)) {
+			return
+		}
+		s.engineStop(c, c.release.grace())
+		if ctx.Err() == nil {
+			s.remove(c)
+		}
 	})
-}
-
-// doom marks a container as one that is being stopped, so that it is not
-// restarted. It tells whether it was not before.
-func (s *Simulator) doom(c *container, status string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.stopping {
-		return false
-	}
-	c.stopping, c.status = true, status
-	s.wakeLocked()
-	return true
 }
 
 // waitGone waits until containers are removed, or the target changes.
@@ -314,13 +384,40 @@ func (s *Simulator) download(ctx context.Context, r Release) bool {
 	return done
 }
 
+// settleBeside gives the container of the other service the name of the target,
+// after its first start. That is all it needs.
+func (s *Simulator) settleBeside(ctx context.Context, target *Release) {
+	if s.o.Beside == "" || target == nil {
+		return
+	}
+	r := Release{ID: target.ID, ImageID: besideImage, Commit: target.Commit, Image: s.o.Beside}
+	s.mu.Lock()
+	c := s.beside
+	settled := c != nil && c.release.ID == r.ID
+	if c == nil {
+		c = &container{s: s, id: s.hex(64), name: r.containerName(s.o.Beside), release: r, createdAt: s.o.Clock(), state: stateRunning}
+		s.beside, settled = c, true
+	}
+	s.mu.Unlock()
+	if settled || !s.sleep(ctx, s.pick(s.o.Version.times.besides)) {
+		return
+	}
+	s.update(func() { c.name, c.release = r.containerName(s.o.Beside), r })
+	c.tell(Event{Kind: EventRename})
+}
+
+// besideImage is the image id of the other service.
+const besideImage = 601
+
 // finish waits until what is being stopped is gone, deletes images, makes the
 // release the current one, and is done.
 func (s *Simulator) finish(ctx context.Context, stopping []*container) time.Duration {
 	t := &s.o.Version.times
 	s.mu.Lock()
-	target, keys, commit := s.target, s.keys, s.commit
+	target, keys, commit, renamed := s.target, s.keys, s.commit, s.renamed
+	s.renamed = false
 	s.mu.Unlock()
+	s.settleBeside(ctx, target)
 	changed := func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -339,7 +436,7 @@ func (s *Simulator) finish(ctx context.Context, stopping []*container) time.Dura
 		s.sleep(ctx, s.pick(t.appliedSame))
 	default:
 		commit, applied := t.commit, t.applied
-		if len(stopping) == 0 { // a container was only renamed
+		if renamed {
 			commit, applied = t.commitRenamed, t.appliedRenamed
 		}
 		if s.o.CleanImages {
@@ -354,7 +451,7 @@ func (s *Simulator) finish(ctx context.Context, stopping []*container) time.Dura
 	}
 	s.update(func() {
 		if s.target == target && s.keys == keys && ctx.Err() == nil {
-			s.applying = false
+			s.applying, s.failures = false, 0
 		}
 	})
 	return 0

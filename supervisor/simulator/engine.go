@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"errors"
 	"slices"
 	"syscall"
 	"time"
@@ -35,9 +36,9 @@ type container struct {
 	createdAt time.Time
 
 	state    int
-	status   string // what the Supervisor itself says of it: Starting, Stopping
+	status   string // what this Supervisor says of it: Starting, Stopping
 	busy     int    // engine's operations that keep it from being looked at
-	stopping bool   // by the engine: no restart
+	stopping bool   // by the engine, or killed by hand: no restart
 	removed  bool
 	starts   int
 	process  Process
@@ -97,6 +98,9 @@ func (c *container) start(takes time.Duration) error {
 // launch starts a process and watches it.
 func (c *container) launch() error {
 	s := c.s
+	if s.portsTaken(c) {
+		return errPorts
+	}
 	s.mu.Lock()
 	if s.stopped || c.stopping {
 		s.mu.Unlock()
@@ -221,23 +225,53 @@ func (c *container) destroyed() {
 	c.s.mu.Unlock()
 }
 
-// engineStop is docker stop of a container that is marked as being stopped:
-// SIGTERM, the grace period with which it was created, SIGKILL. It returns when
-// the process has ended.
-func (s *Simulator) engineStop(c *container) {
+// errPorts is the engine's error for a container whose published ports another
+// one has.
+var errPorts = errors.New("driver failed programming external connectivity: port is already allocated")
+
+// portsTaken tells whether another container has the ports that this one
+// publishes.
+func (s *Simulator) portsTaken(c *container) bool {
 	s.mu.Lock()
-	started := c.starts > 0
+	defer s.mu.Unlock()
+	return c.release.PublishedPorts && slices.ContainsFunc(s.containers, func(o *container) bool {
+		return o != c && o.release.PublishedPorts && o.process != nil
+	})
+}
+
+// engineRename is docker rename.
+func (s *Simulator) engineRename(c *container, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.name == name:
+		return errors.New("renaming a container with the same name as its current name")
+	case c.state == stateRunning && c.process == nil: // the engine is about to restart it
+		return errors.New("no such container - sandbox " + c.id + " not found")
+	}
+	c.name = name
+	return nil
+}
+
+// engineStop is docker stop of a container: SIGTERM, the grace period, SIGKILL.
+// It returns when the process has ended, and does nothing if none runs. Each of
+// several at once sends its SIGTERM; the first one whose time is over ends it.
+func (s *Simulator) engineStop(c *container, grace time.Duration) {
+	s.mu.Lock()
+	runs := c.state == stateRunning
+	c.stopping = c.stopping || runs
+	s.wakeLocked()
 	s.mu.Unlock()
-	if !started {
+	if !runs {
 		return
 	}
 	c.signal(syscall.SIGTERM)
-	grace := time.NewTimer(c.release.grace())
-	defer grace.Stop()
+	over := time.NewTimer(grace)
+	defer over.Stop()
 	select {
 	case <-c.ended:
 	case <-c.force:
-	case <-grace.C:
+	case <-over.C:
 		s.sleep(s.life, s.pick(s.o.Version.times.sigkill))
 		c.signal(syscall.SIGKILL)
 		select {

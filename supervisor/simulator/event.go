@@ -23,6 +23,7 @@ const (
 	EventUp     = "up"     // its API answers again
 	EventMarker = "marker" // it has seen the marker, and removed it
 	EventRotate = "rotate" // the service's API key was changed
+	EventFailed = "failed" // a step failed, and is tried again after a pause
 )
 
 // Event is something that the engine or the Supervisor did.
@@ -37,6 +38,7 @@ type Event struct {
 	Signal  syscall.Signal // of EventKill
 	Code    int            // of EventDie
 	Starts  int            // of EventStart and EventDie: which of its processes
+	Reason  string         // of EventFailed: what the Supervisor logs
 }
 
 // String is for logs and failing tests.
@@ -50,6 +52,8 @@ func (e Event) String() string {
 		text += fmt.Sprintf(" signal %d", int(e.Signal))
 	case EventDie:
 		text += fmt.Sprintf(" exit %d", e.Code)
+	case EventFailed:
+		text += ": " + e.Reason
 	case EventTarget:
 		text += fmt.Sprintf(" release %d", e.Release.ID)
 	}

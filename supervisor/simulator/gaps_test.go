@@ -8,6 +8,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/handover-controller/handover/supervisor/simulator"
 )
 
 // gaps are how long things took in ms, by what they were. What was only due to
@@ -21,7 +23,8 @@ func (c *course) gaps(a *actions) map[string][]int {
 	}
 	last := map[string]happening{} // by kind and container
 	var started happening
-	restarts := 0
+	told := map[string]happening{} // the first SIGTERM, by container
+	restarts, supervisors := 0, 0
 	for _, h := range c.engine {
 		kind, container, _ := strings.Cut(h.what, " ")
 		if i := strings.LastIndex(h.what, " "); i >= 0 {
@@ -30,7 +33,7 @@ func (c *course) gaps(a *actions) map[string][]int {
 		since := func(other string) int { return h.ms - last[other+container].ms }
 		switch kind {
 		case "rename":
-			if !a.rename {
+			if !a.rename && container != "proxy" {
 				note("restart policy cleared, renamed", since("update"))
 			}
 		case "create":
@@ -41,7 +44,9 @@ func (c *course) gaps(a *actions) map[string][]int {
 			}
 		case "start":
 			if _, created := last["create"+container]; created && last["start"+container].what == "" {
-				note("created, started"+host, since("create"))
+				if a.killedAt == "" && !a.ports { // it had to wait for the old one's end
+					note("created, started"+host, since("create"))
+				}
 				started = h
 			} else {
 				pause := 100 << restarts
@@ -51,25 +56,40 @@ func (c *course) gaps(a *actions) map[string][]int {
 		case "kill":
 			switch {
 			case strings.HasPrefix(h.what, "kill 9"):
-				note("SIGTERM, SIGKILL", since("kill")-10000)
-			case a.down > 0:
+				grace := 10000
+				if a.grace > 0 {
+					grace = 1000 * a.grace
+				}
+				note("SIGTERM, SIGKILL", h.ms-told[container].ms-grace)
+			case told[container].what != "": // again, by a Supervisor that was started again
+				if supervisors++; !a.ignores { // when it was started is known
+					note("Supervisor started again, SIGTERM", h.ms-a.killed[supervisors-1].up)
+				}
+			case a.ports:
+				note("created, start failed, SIGTERM to the old one", h.ms-last["createB"].ms)
+			case a.restart > 0 || a.byHand > 0:
+			case a.down > 0 || a.killedAt != "":
 				note("Supervisor started again, SIGTERM", h.ms-a.up)
 			case a.marker < 0:
 				note("started with a stale marker, SIGTERM", h.ms-started.ms)
 			case a.marker > 0:
 				note("marker written, SIGTERM", h.ms-started.ms-a.marker)
 			case strings.HasPrefix(a.name, "19.0.5/"):
-				if !a.crashes { // 91 ms once: that a crash loop slows the engine down is not simulated
+				if !a.crashes && started.what != "" { // 91 ms once: that a crash loop slows the engine down is not simulated
 					note("started, SIGTERM to the old one", h.ms-started.ms)
 				}
 			default:
 				note("time-out over, SIGTERM", h.ms-started.ms-1000*a.timeout)
 			}
 		case "die":
-			if k, ok := last["kill"+container]; ok {
+			if k, ok := last["kill"+container]; ok && (!a.crashes || container != "B") {
 				took := h.ms - k.ms
-				if container == "A" && a.exits == 0 && strings.HasPrefix(k.what, "kill 15") {
-					took -= 1000 * a.stops
+				switch {
+				case container != "A" || a.exits > 0 || !strings.HasPrefix(k.what, "kill 15"):
+				case a.again > 0:
+					took -= a.again
+				default:
+					took -= 1000*a.stops + a.ends
 				}
 				note("ends, died", took)
 			}
@@ -77,6 +97,9 @@ func (c *course) gaps(a *actions) map[string][]int {
 			note("died, stopped"+host, since("die"))
 		case "destroy":
 			note("stopped, removed", since("stop"))
+		}
+		if kind == "kill" && told[container].what == "" {
+			told[container] = h
 		}
 		last[kind+container] = h
 	}
@@ -94,13 +117,16 @@ func (c *course) statusGaps(a *actions, note func(string, int)) {
 		}
 		return 0
 	}
-	current, applied := 0, 0
+	current, applied, before := 0, 0, ""
 	for _, s := range c.says[viewPath] {
 		if current == 0 && (strings.HasPrefix(s.line, "applying b:") || strings.HasPrefix(s.line, "applying c:")) {
 			current = s.ms
 		}
-		if strings.HasPrefix(s.line, "applied ") {
+		if strings.HasPrefix(s.line, "applied ") && !strings.HasPrefix(before, "applied ") {
 			applied = s.ms
+		}
+		if s.line != unanswered {
+			before = s.line
 		}
 	}
 	switch {
@@ -110,8 +136,11 @@ func (c *course) statusGaps(a *actions, note func(string, int)) {
 		note("renamed, current", current-moment("rename"))
 		note("renamed and current, applied", applied-current)
 	case a.crashes: // the API stalls meanwhile
+	case a.byHand > 0 || a.restart > 0 || a.killedAt == simulator.EventRename: // nothing is applied
 	case a.clean:
 		note("removed, current, images deleted between", current-moment("destroy"))
+		note("current, applied", applied-current)
+	case a.killedAt == simulator.EventCreate || a.ports: // started after the removal
 		note("current, applied", applied-current)
 	default:
 		note("removed, current", current-moment("destroy"))
@@ -124,8 +153,10 @@ func (c *course) statusGaps(a *actions, note func(string, int)) {
 
 // documented are ranges that are known from more than these recordings, in ms.
 var documented = map[string][2]int{
-	"started, SIGTERM to the old one":      {14, 42}, // 13 runs of 19.0.5
+	"started, SIGTERM to the old one":      {14, 55}, // 19.0.5
 	"started with a stale marker, SIGTERM": {28, 31}, // 14.13.9
+	// Recorded once, with a pause of 1 s in it; 0.1 s more or less.
+	"created, start failed, SIGTERM to the old one": {1232, 1432},
 	// It looks every 100 ms, and acts within 31.
 	"marker written, SIGTERM": {0, 131},
 	// Written down from the steps of 20 and 100 ms in which the Supervisor sees

@@ -29,16 +29,31 @@ type actions struct {
 	timeout int  // the hand-over time-out in s
 	grace   int  // the stop grace period in s
 	stops   int  // A needs so long after SIGTERM, in s
+	ends    int  // … in ms
+	again   int  // … after a second one, in ms
 	ignores bool // A ignores SIGTERM
-	crashes bool // B crashes at once, always
-	exits   int  // A ends by itself so long after B's start
+	crashes bool // B crashes always, at once
+	lives   int  // … or after so long
+	ports   bool // both have published ports
+	beside  string
+	exits   int // A ends by itself so long after B's start
 	host    bool
 	clean   bool
 	marker  int // A writes the marker so long after B's start; -1: it was there before
 	unlock  int // A holds the update lock until then
 	down    int // the Supervisor ends so long after B's start …
 	up      int // … and is started again then
+	// killed are Supervisors that are killed, and when they are started again.
+	killed []restarted
+	// killedAt is the engine's event at which it is killed; up is when it is
+	// started again.
+	killedAt string
+	byHand   int // docker stop
+	restart  int // the API is asked to restart the service
 }
+
+// restarted is a Supervisor that is killed, and when it is started again.
+type restarted struct{ down, up int }
 
 var recordings = []actions{
 	{name: "14.13.9/grace-20s", present: 2, target: 1245, timeout: 2, grace: 20, stops: 15},
@@ -56,6 +71,11 @@ var recordings = []actions{
 	{name: "19.0.5-wait-repaired/marker-by-old", present: 2, target: 1255, timeout: 60, stops: 2, marker: 3085},
 	{name: "19.0.5-wait-repaired/old-exits-by-itself", present: 2, target: 1255, timeout: 12, exits: 2105},
 	{name: "19.0.5-wait-repaired/timeout", present: 1, target: 1255, timeout: 6, stops: 3},
+	{name: "19.0.5/api-restart-service", present: 1, restart: 1508, ends: 3035},
+	{name: "19.0.5/container-stopped-by-hand", present: 1, byHand: 1560, ends: 3020},
+	// B lived for 0.7 s. A bit less here, so that no try hits it by chance.
+	{name: "19.0.5/crash-loop-blocks-the-fix", present: 1, target: 1508, third: 7546, grace: 30, ends: 26510, crashes: true, lives: 600},
+	{name: "19.0.5/crash-loop-then-fix", present: 1, target: 1510, third: 8534, grace: 30, ends: 26540, crashes: true, lives: 4200},
 	{name: "19.0.5/grace-20s", present: 2, target: 1250, grace: 20, stops: 15},
 	{name: "19.0.5/hand-over", present: 1, target: 1605, stops: 3, clean: true},
 	{name: "19.0.5/host-network", present: 2, target: 1255, stops: 3, host: true},
@@ -63,8 +83,22 @@ var recordings = []actions{
 	{name: "19.0.5/new-never-healthy", present: 3, target: 1250},
 	{name: "19.0.5/no-hand-over-rename-only", present: 1, target: 1250, rename: true},
 	{name: "19.0.5/old-ignores-sigterm", present: 2, target: 1255, ignores: true, third: 4690},
+	{name: "19.0.5/published-ports", present: 1, target: 1505, ports: true, ends: 3010},
 	{name: "19.0.5/same-release", present: 1, target: 1255, same: true, stops: 3},
 	{name: "19.0.5/supervisor-killed", present: 3, target: 1755, stops: 2, down: 5, up: 7085},
+	{name: "19.0.5/supervisor-killed-after-create", present: 1, target: 1505, ends: 3035, killedAt: simulator.EventCreate, up: 4945},
+	{name: "19.0.5/supervisor-killed-after-rename", present: 1, target: 1506, killedAt: simulator.EventRename, up: 4906},
+	// When it was killed and started was not taken down, only that it answered
+	// again at about 4750 and 11450.
+	{
+		name: "19.0.5/supervisor-restarts-twice-old-ignores-sigterm", present: 1, target: 1507, grace: 25, ignores: true,
+		killed: []restarted{{3900, 4020}, {10600, 10730}},
+	},
+	{
+		name: "19.0.5/supervisor-restarts-while-old-holds", present: 1, target: 1507, grace: 60, ends: 50000, again: 3035,
+		killed: []restarted{{4119, 4233}, {11091, 11205}},
+	},
+	{name: "19.0.5/two-services", present: 1, target: 1504, grace: 30, ends: 8170, beside: "proxy"},
 	{name: "19.0.5/update-lock", present: 3, target: 1755, stops: 3, unlock: 12000},
 }
 
@@ -78,7 +112,7 @@ func (a *actions) release(letter string) simulator.Release {
 	r := simulator.Release{
 		ID: 1001 + n, ImageID: 501 + n, Commit: strings.Repeat(strings.ToLower(letter), 32), Image: "rig-svc:" + letter,
 		StopGracePeriod: time.Duration(a.grace) * time.Second, HandoverTimeout: time.Duration(a.timeout) * time.Second,
-		HostNetwork: a.host,
+		HostNetwork: a.host, PublishedPorts: a.ports,
 	}
 	if a.rename {
 		r.Image = "rig-svc:A"
@@ -90,9 +124,12 @@ func (a *actions) release(letter string) simulator.Release {
 func (a *actions) process(c simulator.Container) simulator.Script {
 	switch {
 	case c.Release.ID == 1002 && a.crashes:
+		if a.lives > 0 {
+			return simulator.Script{ExitsAfter: at(a.lives), Code: 3, StopTakes: time.Minute}
+		}
 		return simulator.Script{ExitsAfter: 5 * time.Millisecond, Code: 1}
 	case c.Release.ID == 1001 && c.Starts == 1:
-		return simulator.Script{StopTakes: time.Duration(a.stops) * time.Second, IgnoresStop: a.ignores}
+		return simulator.Script{StopTakes: at(1000*a.stops + a.ends), IgnoresStop: a.ignores, AgainTakes: at(a.again)}
 	}
 	return simulator.Script{}
 }
@@ -113,6 +150,7 @@ func (a *actions) simulate(seed uint64, until int) *course {
 	marker := &simulator.MarkerMemory{}
 	sim, err := simulator.New(simulator.Options{
 		Version: version, Runtime: simulator.Scripted(a.process), Marker: marker, Seed: seed, CleanImages: a.clean, Present: present,
+		Beside: a.beside,
 		OnEvent: func(e simulator.Event) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -192,6 +230,18 @@ func (a *actions) perform(ctx context.Context, sim *simulator.Simulator, marker 
 		_ = marker.Write()
 	}
 	sim.Lock(a.unlock > 0)
+	old := sim.Containers()[0].ID
+	switch {
+	case a.byHand > 0:
+		until(a.byHand)
+		Expect(sim.StopByHand(old, 0)).To(Succeed())
+		return
+	case a.restart > 0:
+		until(a.restart)
+		sim.Restart()
+		return
+	}
+	sim.CrashAt(a.killedAt)
 	until(a.target)
 	next := a.release("B")
 	if a.same {
@@ -202,7 +252,16 @@ func (a *actions) perform(ctx context.Context, sim *simulator.Simulator, marker 
 	if a.rename {
 		return
 	}
-	old := sim.Containers()[0].ID
+	for _, r := range a.killed {
+		until(r.down)
+		sim.Crash()
+		until(r.up)
+		sim.Up()
+	}
+	if a.killedAt != "" {
+		until(a.up)
+		sim.Up()
+	}
 	if a.third > 0 {
 		until(a.third)
 		sim.SetTarget(a.release("C"))
@@ -240,7 +299,7 @@ func (a *actions) perform(ctx context.Context, sim *simulator.Simulator, marker 
 func (c *course) events(a *actions) []happening {
 	starts := 0
 	return slices.DeleteFunc(slices.Clone(c.engine), func(h happening) bool {
-		if !a.crashes || !strings.HasSuffix(h.what, " B") {
+		if !a.crashes || h.what != "start B" && (!strings.HasPrefix(h.what, "die") || !strings.HasSuffix(h.what, " B")) {
 			return false
 		}
 		if h.what == "start B" {

@@ -154,19 +154,28 @@ type names struct {
 
 func newNames() *names { return &names{byID: map[string]string{}, used: map[string]bool{}} }
 
-// first names the only container of a first answer.
+// first names the only container of the service of a first answer.
 func (n *names) first(body []byte) {
 	var view struct {
 		Containers []struct {
+			ServiceName string `json:"serviceName"`
 			ContainerID string `json:"containerId"`
 		} `json:"containers"`
 	}
 	Expect(json.Unmarshal(body, &view)).To(Succeed())
-	Expect(view.Containers).To(HaveLen(1))
-	n.byID, n.used = map[string]string{view.Containers[0].ContainerID[:12]: "A"}, map[string]bool{"A": true}
+	n.byID, n.used = map[string]string{}, map[string]bool{"A": true}
+	for _, c := range view.Containers {
+		if c.ServiceName == "main" {
+			n.byID[c.ContainerID[:12]] = "A"
+		}
+	}
+	Expect(n.byID).To(HaveLen(1))
 }
 
 func (n *names) of(id, container string) string {
+	if strings.HasPrefix(container, "proxy_") {
+		return "proxy" // the other service's
+	}
 	if n.byID[id] == "" {
 		parts := strings.Split(strings.TrimPrefix(container, "old_"), "_")
 		name := strings.ToUpper(parts[len(parts)-1][:1])

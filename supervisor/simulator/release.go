@@ -35,6 +35,9 @@ type Release struct {
 	// NoRestart is restart: "no"; else it is "always", whatever the Supervisor
 	// asks for.
 	NoRestart bool
+	// PublishedPorts: it has ports:, so that two containers of it cannot run at
+	// once.
+	PublishedPorts bool
 	// KillFirst is another update strategy than hand-over: the old container is
 	// stopped before the new one is created.
 	KillFirst bool
@@ -49,7 +52,8 @@ func (r *Release) containerName(service string) string {
 // but for its name: it is renamed, not replaced.
 func (r *Release) sameContainer(o *Release) bool {
 	return r.Image == o.Image && slices.Equal(r.Env, o.Env) && r.StopGracePeriod == o.StopGracePeriod &&
-		r.HandoverTimeout == o.HandoverTimeout && r.HostNetwork == o.HostNetwork && r.NoRestart == o.NoRestart
+		r.HandoverTimeout == o.HandoverTimeout && r.HostNetwork == o.HostNetwork && r.NoRestart == o.NoRestart &&
+		r.PublishedPorts == o.PublishedPorts
 }
 
 func (r *Release) grace() time.Duration {

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -50,6 +51,9 @@ type Script struct {
 	StopTakes time.Duration
 	// IgnoresStop: SIGTERM has no effect.
 	IgnoresStop bool
+	// AgainTakes is how long it lives after a second SIGTERM, if that is not
+	// longer than after the first one; 0: a second one has no effect.
+	AgainTakes time.Duration
 }
 
 // Scripted is a Runtime of processes that only wait. The function is asked
@@ -67,6 +71,7 @@ func (f Scripted) Start(c Container) (Process, error) {
 
 type scripted struct {
 	script Script
+	told   atomic.Bool
 	once   sync.Once
 	done   chan struct{}
 	code   int
@@ -80,8 +85,11 @@ func (p *scripted) Signal(s syscall.Signal) {
 	switch {
 	case s == syscall.SIGKILL:
 		p.end(128 + int(s))
-	case !p.script.IgnoresStop:
+	case p.script.IgnoresStop:
+	case p.told.CompareAndSwap(false, true):
 		time.AfterFunc(p.script.StopTakes, func() { p.end(p.script.Code) })
+	case p.script.AgainTakes > 0:
+		time.AfterFunc(p.script.AgainTakes, func() { p.end(p.script.Code) })
 	}
 }
 

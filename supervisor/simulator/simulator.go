@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -43,6 +44,13 @@ type Options struct {
 	// BeforeStop is added to the time between the start of the new container
 	// and the stop of the old one: a slow or busy device.
 	BeforeStop time.Duration
+	// Busy is a device under load: a container's start takes up to 3.2 s, and the
+	// old one is stopped up to 0.5 s after it (measured).
+	Busy bool
+	// Beside names another service of the app; empty: there is none. It is the
+	// same in every release, so its container is only renamed. It has no process,
+	// and is not among [Simulator.Containers].
+	Beside string
 }
 
 // Simulator is a Supervisor with its engine. Make it with [New], give it a
@@ -69,10 +77,16 @@ type Simulator struct {
 	lockedOut  bool // by a lock that a killed Supervisor left
 	down       int  // how often the Supervisor was ended and did not start again
 	ups        int  // how many starts are under way
+	failures   int  // in a row; each doubles the pause before the next try
+	renamed    bool // a container was only renamed for the target
+	restarting bool // the service, as the API was asked to
+	crashAt    string
+	beside     *container
 	faults     []*Fault
 	stale      map[string]answer
 
-	changed  chan struct{} // closed and replaced at each change
+	changed  chan struct{}   // closed and replaced at each change
+	running  context.Context // of the loop: it ends with this Supervisor
 	stopLoop context.CancelFunc
 	loopDone chan struct{}
 	doors    []*door
@@ -117,7 +131,7 @@ func New(o Options) (*Simulator, error) {
 		s.images = append(s.images, &image{release: r, status: "Downloaded"})
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.startLoop(0)
+	s.startLoop(false)
 	return s, nil
 }
 
@@ -195,18 +209,37 @@ func (s *Simulator) Crash() {
 // is applied. What the engine does goes on.
 func (s *Simulator) Down() {
 	s.mu.Lock()
+	done := s.endLocked()
+	s.mu.Unlock()
+	s.ended(done)
+}
+
+// CrashAt is [Simulator.Crash] at the next event of a kind: between two steps of
+// the Supervisor, where nobody else could end it in time. Killed after
+// [EventRename], it can never hand over that container again; after
+// [EventCreate], the new one stays created until it starts again.
+func (s *Simulator) CrashAt(kind string) { s.update(func() { s.crashAt = kind }) }
+
+// endLocked ends the Supervisor; the channel is closed when it has. The caller
+// holds the lock.
+func (s *Simulator) endLocked() <-chan struct{} {
 	s.down++
 	s.stopLoop()
-	done := s.loopDone
 	s.wakeLocked()
-	s.mu.Unlock()
+	return s.loopDone
+}
+
+// ended completes the end of the Supervisor.
+func (s *Simulator) ended(done <-chan struct{}) {
 	<-done
 	s.reopen()
 	s.tell(Event{Kind: EventDown})
 }
 
-// Up starts a Supervisor that is down. Its API answers 0.6 s later. There is one
-// Up for each [Simulator.Down] or [Simulator.Crash]; more do nothing.
+// Up starts a Supervisor that is down. Its API answers 0.6–0.8 s later. There is
+// one Up for each [Simulator.Down] or [Simulator.Crash]; more do nothing. It has
+// forgotten what it was doing: a container that is being stopped is Running for
+// it, and is sent SIGTERM again.
 func (s *Simulator) Up() {
 	s.mu.Lock()
 	needed := s.ups < s.down
@@ -226,13 +259,16 @@ func (s *Simulator) Up() {
 		s.down--
 		s.ups--
 		up := s.down == 0
+		if up {
+			s.forgetLocked()
+		}
 		s.mu.Unlock()
 		if !up {
 			return // it has ended again meanwhile
 		}
 		s.reopen()
 		s.tell(Event{Kind: EventUp})
-		s.startLoop(s.pick(s.o.Version.times.bootStop))
+		s.startLoop(true)
 	})
 }
 
@@ -251,10 +287,67 @@ func (s *Simulator) Stop() {
 func (s *Simulator) Shutdown() {
 	s.Down()
 	for _, c := range s.all() {
-		if s.doom(c, "") {
-			s.work.Go(func() { s.engineStop(c) })
-		}
+		s.work.Go(func() { s.engineStop(c, c.release.grace()) })
 	}
+}
+
+// Restart stops the service and starts it again in a new container, as POST
+// /v2/applications/:appId/restart-service does. It does not wait.
+func (s *Simulator) Restart() {
+	s.mu.Lock()
+	ctx := s.running
+	var c *container
+	if len(s.containers) > 0 && !s.restarting {
+		c = s.containers[len(s.containers)-1]
+		s.restarting = true
+	}
+	s.mu.Unlock()
+	if c == nil {
+		return
+	}
+	s.work.Go(func() {
+		defer s.update(func() { s.restarting = false })
+		if !s.sleep(ctx, s.pick(ms(40, 60))) {
+			return
+		}
+		s.stop(ctx, c)
+		_ = s.Wait(ctx, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return c.removed
+		})
+		if s.sleep(ctx, s.pick(ms(5, 20))) {
+			_ = s.install(ctx, c.release)
+		}
+	})
+}
+
+// StopByHand is docker stop -t, without the Supervisor: SIGTERM, and SIGKILL
+// after that time; 0 is the container's own stop grace period. Nobody starts the
+// container again; it stays, and is listed as exited. It does not wait. Of
+// several stops of a container the earliest deadline counts.
+func (s *Simulator) StopByHand(id string, grace time.Duration) error {
+	c := s.find(id)
+	if c == nil {
+		return fmt.Errorf("simulator: stop by hand: there is no container %.12s", id)
+	}
+	if grace == 0 {
+		grace = c.release.grace()
+	}
+	s.work.Go(func() { s.engineStop(c, grace) })
+	return nil
+}
+
+// KillByHand is docker kill: SIGKILL, and as after [Simulator.StopByHand] nobody
+// starts the container again.
+func (s *Simulator) KillByHand(id string) error {
+	c := s.find(id)
+	if c == nil {
+		return fmt.Errorf("simulator: kill by hand: there is no container %.12s", id)
+	}
+	s.update(func() { c.stopping = true })
+	c.signal(syscall.SIGKILL)
+	return nil
 }
 
 // Containers are copies of those that exist, the oldest first.
@@ -358,7 +451,16 @@ func (s *Simulator) tell(e Event) {
 	if s.o.OnEvent != nil {
 		s.o.OnEvent(e)
 	}
-	s.update(func() {})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.crashAt == e.Kind && e.Container != "" {
+		s.crashAt = ""
+		s.lockedOut = s.lockedOut || s.o.Version.locks && s.handing
+		done := s.endLocked()
+		s.work.Go(func() { s.ended(done) })
+		return
+	}
+	s.wakeLocked()
 }
 
 // pick takes a random time in a range.

@@ -104,6 +104,10 @@ type timings struct {
 	create        between // renamed → created
 	start         between // created → started, on a bridge
 	startHost     between // created → started, on the host's network
+	failedStart   between // a start that fails takes so long
+	again         between // a step failed → it is tried again, without the pause that doubles
+	look          between // an old container is removed → it is noticed, by looking once a second
+	besides       between // a step done → another service's container is renamed
 	stopNow       between // started → the old one is being stopped, without a wait
 	stopMarker    between // marker seen → being stopped
 	stopTimeout   between // time-out over → being stopped
@@ -132,21 +136,23 @@ type timings struct {
 var recorded14 = timings{
 	apply: ms(34, 75), download: ms(30, 200), settle: ms(205, 260), next: ms(20, 60), stillStopping: ms(1000, 1200),
 	rename: ms(3, 14), create: ms(11, 147), start: ms(225, 365), startHost: ms(70, 73),
-	stopNow: ms(10, 28), stopMarker: ms(24, 25), stopTimeout: ms(14, 88), signal: ms(4, 6), sigkill: ms(9, 14),
+	failedStart: ms(60, 120), again: ms(20, 55), look: ms(60, 1100), besides: ms(190, 215),
+	stopNow: ms(10, 48), stopMarker: ms(24, 25), stopTimeout: ms(14, 88), signal: ms(4, 6), sigkill: ms(9, 14),
 	exited: ms(18, 36), cleanup: ms(151, 220), cleanupHost: ms(7, 7), remove: ms(7, 41), restart: ms(204, 290),
 	deleting: ms(100, 150), deleted: ms(30, 60), commitCleaned: ms(1080, 1110),
 	commit: ms(36, 1040), applied: ms(195, 1040), appliedSame: ms(110, 140),
 	commitRenamed: ms(200, 275), appliedRenamed: ms(190, 220),
-	boot: ms(660, 700), bootStop: ms(135, 155), before: ms(2, 12), after: ms(1, 12),
+	boot: ms(745, 785), bootStop: ms(45, 61), before: ms(2, 12), after: ms(1, 12),
 }
 
 var recorded19 = timings{
-	apply: ms(28, 60), download: ms(30, 200), settle: ms(220, 260), next: ms(180, 250), stillStopping: ms(180, 250),
+	apply: ms(28, 60), download: ms(30, 200), settle: ms(220, 260), next: ms(180, 390), stillStopping: ms(180, 250),
 	rename: ms(3, 16), create: ms(14, 113), start: ms(232, 413), startHost: ms(69, 73),
-	stopNow: ms(10, 28), stopMarker: ms(24, 25), stopTimeout: ms(14, 88), signal: ms(4, 6), sigkill: ms(9, 14),
-	exited: ms(21, 36), cleanup: ms(93, 198), cleanupHost: ms(7, 7), remove: ms(10, 51), restart: ms(250, 335),
+	failedStart: ms(60, 120), again: ms(20, 55), look: ms(60, 1100), besides: ms(190, 215),
+	stopNow: ms(10, 48), stopMarker: ms(24, 25), stopTimeout: ms(14, 88), signal: ms(4, 6), sigkill: ms(9, 14),
+	exited: ms(21, 36), cleanup: ms(93, 198), cleanupHost: ms(7, 7), remove: ms(10, 51), restart: ms(226, 335),
 	deleting: ms(180, 222), deleted: ms(90, 100), commitCleaned: ms(1000, 1050),
 	commit: ms(90, 1040), applied: ms(990, 1080), appliedSame: ms(110, 140),
 	commitRenamed: ms(200, 275), appliedRenamed: ms(190, 220),
-	boot: ms(570, 620), bootStop: ms(225, 240), before: ms(2, 12), after: ms(1, 12),
+	boot: ms(645, 840), bootStop: ms(225, 275), before: ms(2, 12), after: ms(1, 12),
 }

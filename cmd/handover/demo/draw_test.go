@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 )
 
 func drawn(t *demo.Timeline, end time.Duration, width int, style demo.Style) string {
@@ -161,8 +162,8 @@ var _ = Describe("A terminal", func() {
 		null, err := os.Open(os.DevNull)
 		Expect(err).NotTo(HaveOccurred())
 		defer null.Close()
-		Expect(demo.Interactive(null, []string{"TERM=xterm"})).To(BeFalse())
-		Expect(demo.Interactive(nil, []string{"TERM=xterm"})).To(BeFalse())
+		Expect(terminal.Interactive(null, []string{"TERM=xterm"})).To(BeFalse())
+		Expect(terminal.Interactive(nil, []string{"TERM=xterm"})).To(BeFalse())
 	})
 
 	DescribeTable("is drawn on as its environment says", func(unicode, colour bool, environ ...string) {

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/controller"
+
+	"github.com/handover-controller/handover/controller/decide"
 )
 
 // watch shows what an instance says of itself until its process has ended.
@@ -51,7 +53,7 @@ type viewer struct {
 	w       *world
 	name    string
 	last    string // phase
-	signals map[controller.ConditionType]controller.ConditionStatus
+	signals map[decide.ConditionType]decide.ConditionStatus
 }
 
 func (v *viewer) see(s *controller.Status) {
@@ -88,7 +90,7 @@ func (v *viewer) says(s *controller.Status, before string) (string, Mark) {
 	case PhaseDraining:
 		return "draining: " + whyDrain(s.Reason), MarkPhase
 	case PhaseReleased:
-		if s.Reason == controller.ReasonSteppedAside {
+		if s.Reason == decide.ReasonSteppedAside {
 			return "released: a younger instance serves, so it does not start its service", MarkPhase
 		}
 		return "released: its service has ended, everything is answered", MarkDrained
@@ -101,17 +103,17 @@ func (v *viewer) says(s *controller.Status, before string) (string, Mark) {
 }
 
 // whyDrain says why an instance begins to drain.
-func whyDrain(r controller.Reason) string {
+func whyDrain(r decide.Reason) string {
 	switch r {
-	case controller.ReasonBothSignals:
+	case decide.ReasonBothSignals:
 		return "both signals are there"
-	case controller.ReasonSuccessorServes:
+	case decide.ReasonSuccessorServes:
 		return "both signals are there, and the successor has acknowledged"
-	case controller.ReasonSuccessorTrusted:
+	case decide.ReasonSuccessorTrusted:
 		return "the successor has acknowledged, and the Supervisor does not answer"
-	case controller.ReasonNoSuccessor:
+	case decide.ReasonNoSuccessor:
 		return "there is no successor to wait for"
-	case controller.ReasonHoldEnded:
+	case decide.ReasonHoldEnded:
 		return "SIGKILL is near, and the successor is not ready"
 	}
 	return string(r)
@@ -120,7 +122,7 @@ func whyDrain(r controller.Reason) string {
 // conditions shows the two signals when they come.
 func (v *viewer) conditions(s *controller.Status) {
 	if v.signals == nil {
-		v.signals = map[controller.ConditionType]controller.ConditionStatus{}
+		v.signals = map[decide.ConditionType]decide.ConditionStatus{}
 	}
 	for _, c := range s.Conditions {
 		before := v.signals[c.Type]
@@ -133,9 +135,9 @@ func (v *viewer) conditions(s *controller.Status) {
 		}
 		e := Event{At: c.LastTransitionTime.Sub(v.w.began), Lane: v.name}
 		switch {
-		case c.Type == controller.YoungerAnnounced && c.Status == controller.True:
+		case c.Type == decide.YoungerAnnounced && c.Status == decide.True:
 			e.Mark, e.Text = MarkSignalAnnounced, "signal: a younger instance announces that it serves"
-		case c.Type == controller.YoungerRunning && c.Status == controller.True:
+		case c.Type == decide.YoungerRunning && c.Status == decide.True:
 			e.Mark, e.Text = MarkSignalRunning, "signal: the Supervisor reports that a younger container is running"
 		default:
 			continue

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 )
 
 // redrawEvery is the shortest time between two redraws.
@@ -45,9 +47,14 @@ type Screen struct {
 var _ Printer = (*Screen)(nil)
 
 // NewScreen returns a Screen on the terminal, whose cursor is hidden until
-// Close. The environment says what it can do: see Interactive.
+// Close. The environment says what it can do: see terminal.Interactive.
 func NewScreen(f *os.File, environ []string) *Screen {
-	return newScreen(f, func() (int, int) { return terminalSize(f) }, screenStyle(environ))
+	return newScreen(f, func() (int, int) { return terminal.Size(f) }, screenStyle(environ))
+}
+
+// screenStyle says what the terminal is to be given.
+func screenStyle(environ []string) Style {
+	return Style{Unicode: terminal.Unicode(environ), Colour: terminal.Colour(environ)}
 }
 
 func newScreen(w io.Writer, size func() (columns, rows int), style Style) *Screen {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/cmd/handover/demo"
+	"github.com/handover-controller/handover/cmd/handover/terminal"
 )
 
 // display is a terminal of as many columns as it needs and endless rows. It
@@ -179,18 +180,18 @@ var _ = Describe("The screen", func() {
 	})
 
 	It("knows a terminal and its size", func() {
-		terminal, err := openTerminal()
+		tty, err := openTerminal()
 		if err != nil {
 			Skip("no pseudo-terminal can be opened: " + err.Error())
 		}
-		defer terminal.Close()
-		Expect(demo.Interactive(terminal, []string{"TERM=xterm"})).To(BeTrue())
-		Expect(demo.Interactive(terminal, []string{"TERM=dumb"})).To(BeFalse())
-		Expect(demo.Interactive(terminal, nil)).To(BeFalse())
-		s := demo.NewScreen(terminal, []string{"TERM=xterm"})
+		defer tty.Close()
+		Expect(terminal.Interactive(tty, []string{"TERM=xterm"})).To(BeTrue())
+		Expect(terminal.Interactive(tty, []string{"TERM=dumb"})).To(BeFalse())
+		Expect(terminal.Interactive(tty, nil)).To(BeFalse())
+		s := demo.NewScreen(tty, []string{"TERM=xterm"})
 		defer s.Close()
 		Expect(s.Width()).To(Equal(80), "its size is not known")
-		raw, err := terminal.SyscallConn()
+		raw, err := tty.SyscallConn()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(raw.Control(func(fd uintptr) {
 			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 30, Col: 132})

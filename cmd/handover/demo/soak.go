@@ -24,7 +24,10 @@ type SoakOptions struct {
 	For time.Duration
 	// Handovers ends the soak after so many; 0: no such end.
 	Handovers int
-	Out       io.Writer
+	// Trouble freezes instances for 0 to 6 s, and restarts the Supervisor, in the
+	// middle of hand-overs.
+	Trouble bool
+	Out     io.Writer
 	// Columns are those of the terminal on which a line of progress is drawn; nil:
 	// one line per hand-over.
 	Columns func() int
@@ -179,11 +182,15 @@ func (s *soak) addWrong(what string) {
 // releases take turns. The third differs from the second in a variable only,
 // and the first is a step back after the last.
 func (s *soak) release(n int) simulator.Release {
+	grace, timeout := 10*time.Second, soakTimeout
+	if s.o.Trouble {
+		grace, timeout = troubleGrace, troubleGrace
+	}
 	make := func(letter string, env ...string) simulator.Release {
 		k := int64(letter[0] - 'a')
 		return simulator.Release{
 			ID: 1001 + k, ImageID: 501 + k, Commit: strings.Repeat(letter, 32), Image: "service:" + letter, Env: env,
-			StopGracePeriod: 10 * time.Second, HandoverTimeout: soakTimeout,
+			StopGracePeriod: grace, HandoverTimeout: timeout,
 		}
 	}
 	switch n % 4 {
@@ -238,13 +245,18 @@ func (s *soak) first(ctx context.Context) error {
 // and judges what happened.
 func (s *soak) handOver(ctx context.Context, n int) error {
 	s.mu.Lock()
-	t := &turn{number: n, began: time.Now(), old: s.serving}
+	t := &turn{number: n, began: time.Now(), old: s.serving, trouble: s.o.Trouble}
 	s.turn = t
 	s.mu.Unlock()
 	s.sim.SetTarget(s.release(n))
+	wait := func() {}
+	if s.o.Trouble {
+		wait = s.trouble(ctx, t)
+	}
 	err := s.until(ctx, fmt.Sprintf("hand-over %d is over", n), func() bool {
 		return t.old.destroyed && s.serves(t.new)
 	})
+	wait()
 	if err == nil {
 		err = s.pause(ctx, soakQuiet)
 	}
@@ -290,7 +302,11 @@ func (s *soak) serves(l *life) bool {
 // until waits until something is true, which is asked with the lock held.
 func (s *soak) until(ctx context.Context, called string, done func() bool) error {
 	const look = 10 * time.Millisecond
-	ctx, cancel := context.WithTimeoutCause(ctx, soakAtMost, fmt.Errorf("it is not after %v", soakAtMost))
+	most := soakAtMost
+	if s.o.Trouble {
+		most = troubleAtMost
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("it is not after %v", most))
 	defer cancel()
 	for {
 		s.mu.Lock()
@@ -341,7 +357,7 @@ func (s *soak) finish(socketsBefore int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.lives {
-		if what := l.end(); what != "" && err == nil {
+		if what := l.end(s.o.Trouble); what != "" && err == nil {
 			err = errors.New("at the end " + what)
 		}
 	}

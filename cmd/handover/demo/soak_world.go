@@ -101,7 +101,11 @@ func (s *soak) startedLife(l *life, e simulator.Event) {
 	l.stop = cancel
 	i := newInstance(s.processes.Socket(l.id))
 	s.watchers.Go(func() { i.follow(ctx, func(status *controller.Status) { s.see(l, status) }) })
-	s.front.Add(Backend{Name: l.name, Address: l.address, Check: i.ready})
+	check := i.ready
+	if s.o.Trouble {
+		check = i.readyThrough(l.address)
+	}
+	s.front.Add(Backend{Name: l.name, Address: l.address, Check: check})
 }
 
 // see notes what an instance says of itself.

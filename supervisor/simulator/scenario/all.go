@@ -29,8 +29,8 @@ func All() []Scenario {
 				b.NeverReady, b.CrashAfter = true, 200*time.Millisecond
 				s.begin(patient("A"))
 				s.deploy(b)
-				s.untilStarted("B", 4)
-				s.pause(time.Second)
+				s.untilStarted("B", 2) // from then on it stays until it is 10 s old
+				s.pause(3*time.Second)
 			},
 			expect: expectation{serving: []string{"A"}},
 		},

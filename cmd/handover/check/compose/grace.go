@@ -17,8 +17,7 @@ const shortToReady = 5 * time.Second
 // toReady is the time in which a new container must become ready: it must have
 // been so for policy.settle when the old one's hold ends.
 func toReady(c *config.Config) time.Duration {
-	hold := c.Service.StopGracePeriod - c.Policy.DrainDelay - c.Policy.DrainReserve - config.DrainMargin
-	return max(0, hold-c.Policy.Settle)
+	return max(0, c.Hold()-c.Policy.Settle)
 }
 
 // gracePeriod is what the engine will take; ok is false if that is not known.
@@ -70,16 +69,33 @@ func (l *linter) grace(s *service) {
 		return
 	}
 	l.compareGrace(s, period, c.Service.StopGracePeriod)
+	if l.gaps(s) {
+		return
+	}
 	if left := toReady(c); left <= shortToReady {
 		l.say(s, check.Warning, checkGrace, v.line,
 			"a new container has only "+short(left)+" to become ready",
-			"so long the old one holds on: "+short(c.Service.StopGracePeriod)+", less policy.settle, policy.drain_delay, policy.drain_reserve and 500ms; then it ends, ready or not",
+			"so long the old one holds on: "+short(c.Service.StopGracePeriod)+", less policy.settle, policy.drain_reserve and 500ms; then it ends, ready or not",
 			"raise stop_grace_period and "+graceVariable)
 	} else if !v.set() && period == c.Service.StopGracePeriod {
 		l.say(s, check.Note, checkGrace, s.line, "stop_grace_period is not said: it is 10 s",
 			"a new container has "+short(left)+" to become ready; then the old one ends, ready or not",
 			"raise stop_grace_period and "+graceVariable+" if it may need longer")
 	}
+}
+
+// gaps are settings for which the hold is too short. Where a variable that counts
+// is not known here, nothing is said.
+func (l *linter) gaps(s *service) bool {
+	for _, name := range []string{"READINESS_AFTER", "POLICY_SETTLE", "POLICY_DRAIN_RESERVE", "POLICY_EXCLUSIVE"} {
+		if slices.Contains(s.settings.unknown, "HANDOVER_"+name) {
+			return false
+		}
+	}
+	for _, g := range s.settings.loaded.Gaps {
+		l.sayAt(s, check.Error, checkGrace, s.origin(g.Key), g.Message, g.Why, g.Hint)
+	}
+	return len(s.settings.loaded.Gaps) > 0
 }
 
 func (l *linter) compareGrace(s *service, engine, handover time.Duration) {

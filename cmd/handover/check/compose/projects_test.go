@@ -85,7 +85,8 @@ var _ = Describe("Lint", func() {
 			"error compose.grace no-unit docker-compose.yml:19",
 			"error compose.grace nothing docker-compose.yml:23",
 			"warning compose.grace short docker-compose.yml:27",
-			"warning compose.grace long-drain docker-compose.yml:32"),
+			"warning compose.grace long-drain docker-compose.yml:32",
+			"error compose.grace too-late docker-compose.yml:41"),
 		Entry(nil, "handover-lib",
 			"warning compose.program api api/package.json:5",
 			"warning compose.program worker worker/package.json:5",
@@ -196,9 +197,9 @@ var _ = Describe("Lint", func() {
 		Expect(report).To(ContainElement(And(HaveField("Level", level), HaveField("Found", HaveSuffix(found)))))
 	},
 		Entry("by default", "HANDOVER_LOG_LEVEL: info", check.OK, "a new container has 56.5s to become ready"),
-		Entry("with a delay", "HANDOVER_POLICY_DRAIN_DELAY: 3s", check.OK, "a new container has 53.5s to become ready"),
+		Entry("with a delay", "HANDOVER_POLICY_DRAIN_DELAY: 3s", check.OK, "a new container has 56.5s to become ready"),
 		Entry("so that both signals can hold", "HANDOVER_POLICY_SETTLE: 3s", check.OK, "a new container has 53.5s to become ready"),
-		Entry("which may be no time at all", "HANDOVER_POLICY_SETTLE: 2m", check.Warning, "a new container has only 0s to become ready"),
+		Entry("which may be no time at all", "HANDOVER_POLICY_SETTLE: 2m", check.Error, "policy.settle (2m, HANDOVER_POLICY_SETTLE) must be less than the hold, which is 56.5s: service.stop_grace_period (1m, HANDOVER_SERVICE_STOP_GRACE_PERIOD) − policy.drain_reserve (3s, default) − 500ms"),
 	)
 
 	It("tells in each finding what was found, and in the bad ones why it matters and where", func() {

@@ -143,6 +143,15 @@ func (f *facts) asks() bool {
 	return sv.Mode == config.SupervisorRequired || sv.Mode == config.SupervisorAuto && sv.Address != ""
 }
 
+// mode says why the Supervisor is to be asked.
+func (f *facts) mode() string {
+	sv := &f.cfg.Supervisor
+	if sv.Mode == config.SupervisorAuto {
+		return "supervisor.mode is auto, and there is an address: " + sv.Address
+	}
+	return "supervisor.mode is " + sv.Mode
+}
+
 // short rounds a measured time to what people want to read.
 func short(d time.Duration) string {
 	switch {

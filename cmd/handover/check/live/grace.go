@@ -7,12 +7,6 @@ import (
 	"github.com/handover-controller/handover/config"
 )
 
-// hold is for how long an instance that is told to stop can serve on.
-func (f *facts) hold() time.Duration {
-	p := &f.cfg.Policy
-	return f.cfg.Service.StopGracePeriod - (p.DrainDelay + p.DrainReserve + config.DrainMargin)
-}
-
 func (f *facts) judgeGrace(r *report) {
 	const key = "service.stop_grace_period"
 	grace, p := f.cfg.Service.StopGracePeriod, &f.cfg.Policy
@@ -21,16 +15,27 @@ func (f *facts) judgeGrace(r *report) {
 	} else {
 		r.ok(gracePeriod, "%s is %s (%s); the compose file must say the same as stop_grace_period, which cannot be seen from inside", key, grace.String(), from.String())
 	}
-	sum := grace.String() + " − (drain_delay " + p.DrainDelay.String() + " + drain_reserve " + p.DrainReserve.String() + " + " + config.DrainMargin.String() + ")"
-	if hold := f.hold(); p.Settle >= hold {
-		r.fail(graceHold, "an instance that is told to stop can serve on for %s (%s), which is no longer than policy.settle, %s", hold.String(), sum, p.Settle.String()).because(
-			"it must end before its successor has been seen ready for that long, so that every hold ends too early",
-			"lengthen the grace period, in the compose file and in "+key+", or shorten policy.settle")
-	} else {
-		r.ok(graceHold, "an instance that is told to stop can serve on for up to %s: %s", hold.String(), sum)
+	if len(f.loaded.Gaps) == 0 {
+		r.ok(graceHold, "an instance that is told to stop can serve on for up to %s: %s − policy.drain_reserve (%s) − %s", f.cfg.Hold().String(), grace.String(), p.DrainReserve.String(), config.DrainMargin.String())
 	}
+	f.judgeGaps(r)
 	f.judgeReadiness(r)
 	f.judgeDrain(r)
+}
+
+// judgeGaps: what the configuration says of the new instance must fit into the
+// hold of the old one.
+func (f *facts) judgeGaps(r *report) {
+	does, _ := behaviourOf(f.supervisor.version)
+	for _, g := range f.loaded.Gaps {
+		if does == polls {
+			r.note(graceHold, "%s; this Supervisor does not stop the old one before the time-out of the label io.balena.update.handover-timeout", g.Message)
+			continue
+		}
+		found := r.fail(graceHold, "%s", g.Message)
+		found.File, found.Line = g.File, g.Line
+		found.because(g.Why, g.Hint)
+	}
 }
 
 // judgeReadiness compares the hold with how long releases took so far.
@@ -40,7 +45,7 @@ func (f *facts) judgeReadiness(r *report) {
 		r.note(graceReadiness, "how long the service takes to become ready was not seen yet: run handover check again when it has")
 		return
 	}
-	hold, settle := f.hold(), f.cfg.Policy.Settle
+	hold, settle := f.cfg.Hold(), f.cfg.Policy.Settle
 	need := longest.took + settle
 	found := "the longest time to readiness that was seen is " + longest.String()
 	if longest.atLeast {

@@ -22,8 +22,10 @@ var _ = Describe("What is judged of the grace period", func() {
 	DescribeTable("is", judged,
 		Entry("the default", nil, nil, gracePeriod, check.Note, "is not set: it is taken to be 10s"),
 		Entry("what is set", twenty, nil, gracePeriod, check.OK, "20s (HANDOVER_SERVICE_STOP_GRACE_PERIOD)"),
-		Entry("the hold", []string{twenty[0], "HANDOVER_POLICY_DRAIN_DELAY=2s"}, nil, graceHold, check.OK, "14.5s: 20s − (drain_delay 2s + drain_reserve 3s + 500ms)"),
-		Entry("a settle time that never ends in a hold", []string{twenty[0], "HANDOVER_POLICY_SETTLE=16500ms"}, nil, graceHold, check.Error, "no longer than policy.settle, 16.5s"),
+		Entry("the hold", []string{twenty[0], "HANDOVER_POLICY_DRAIN_DELAY=2s"}, nil, graceHold, check.OK, "16.5s: 20s − policy.drain_reserve (3s) − 500ms"),
+		Entry("a settle time that never ends in a hold", []string{twenty[0], "HANDOVER_POLICY_SETTLE=16500ms"}, nil, graceHold, check.Error, "policy.settle (16.5s, HANDOVER_POLICY_SETTLE) must be less than the hold, which is 16.5s"),
+		Entry("a readiness.after that it cannot wait for", []string{twenty[0], "HANDOVER_READINESS_AFTER=17s"}, nil, graceHold, check.Error, "readiness.after (17s, HANDOVER_READINESS_AFTER) must be less than the hold, which is 16.5s"),
+		Entry("one where the Supervisor waits", []string{twenty[0], "HANDOVER_READINESS_AFTER=17s"}, version("14.13.9"), graceHold, check.Note, "does not stop the old one before the time-out"),
 		Entry("a settle time that just does", []string{twenty[0], "HANDOVER_POLICY_SETTLE=16s"}, nil, graceHold, check.OK, "16.5s"),
 
 		Entry("nothing seen", twenty, change(func(f *facts) { f.instance.metrics = metrics{} }), graceReadiness, check.Note, "was not seen yet"),

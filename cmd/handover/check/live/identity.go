@@ -18,6 +18,7 @@ type identity struct {
 	self      peer.Self
 	recordErr error  // of the record; nil: it is there and good
 	writeErr  error  // why the folder of the record can't be written
+	outside   bool   // nothing here looks like a container
 	volatile  bool   // what is written there does not survive a restart of the container
 	missing   string // the folder does not exist, this is the one in which it would be made
 }
@@ -28,6 +29,7 @@ func lookAtIdentity(cfg *config.Config) *identity {
 	if i.self.Container != "" {
 		_, i.recordErr = peer.ReadFirstStart(cfg.Service.StateDir, i.self.Container)
 	}
+	i.outside = i.self.Container == "" && outsideContainer()
 	i.missing, i.writeErr = writable(cfg.Service.StateDir)
 	at := cfg.Service.StateDir
 	if i.missing != "" {
@@ -36,6 +38,17 @@ func lookAtIdentity(cfg *config.Config) *identity {
 	var about unix.Statfs_t
 	i.volatile = unix.Statfs(at, &about) == nil && about.Type == unix.TMPFS_MAGIC
 	return i
+}
+
+// outsideContainer reports whether there is none of the files that engines put
+// into each container.
+func outsideContainer() bool {
+	for _, sign := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Lstat(sign); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return true
 }
 
 // writable tries whether a file can be made in a folder, and removes it again.
@@ -93,12 +106,16 @@ func (f *facts) judgeContainer(r *report, i *identity) {
 	switch {
 	case i.self.Container != "":
 		r.ok(identityContainer, "this is container %s (found in: %s)", string(i.self.Container), i.self.ContainerSource)
+	case f.asks() && i.outside:
+		r.fail(identityContainer, "this is no container, so there is no container id, and the Supervisor is to be asked (%s)", f.mode()).because(
+			"the Supervisor lists containers: no instance that runs here can be found in its list, so the second signal stays unknown, and no hand-over happens before an instance is told to stop",
+			"run the service in a container; outside of one, set supervisor.mode to off: announcements alone decide then, and the process that started later is the younger one")
 	case f.asks():
-		r.warn(identityContainer, "the id of the own container was not found").because(
+		r.warn(identityContainer, "the id of this container was not found").because(
 			"the Supervisor's list cannot be matched: an instance that is not told to stop never hands over, and who is younger may stay unknown",
 			"set service.container_id, or run this in the service's container")
 	default:
-		r.note(identityContainer, "the id of the own container was not found: this seems to be no container")
+		r.note(identityContainer, "no container id was found: this seems to be no container. The Supervisor is not asked, so none is needed: the process that started later is the younger one")
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/decide"
+	"github.com/handover-controller/handover/peer"
 )
 
 // askWithin is how long the instance may take for an answer.
@@ -146,7 +148,7 @@ func (f *facts) judgeInstance(r *report) {
 			"two containers have the same socket: handover status and handover probe ask the wrong one",
 			"set status.socket to a path in the container's own file system")
 	case st.Workload.Running && !st.Workload.Ready:
-		r.note(processInstance, "%s; its workload is not ready", found)
+		judgeNotReady(r, st, found)
 	default:
 		r.ok(processInstance, "%s", found)
 	}
@@ -167,6 +169,26 @@ func (f *facts) judgeInstance(r *report) {
 	}
 	f.judgeHeard(r, st)
 	f.judgeHistory(r, st, &i.metrics)
+}
+
+// slowStart is after when a workload that was never ready since is suspicious.
+const slowStart = 10 * time.Second
+
+// judgeNotReady tells what the readiness rule has found last.
+func judgeNotReady(r *report, st *controller.Status, found string) {
+	why := "its workload is not ready"
+	for i := range st.Conditions {
+		if c := &st.Conditions[i]; c.Type == decide.Ready && c.Status == decide.False {
+			why = c.Message
+		}
+	}
+	if at := st.Workload.Started; st.Phase != peer.PhaseStarting.String() || at == nil || st.Time.Sub(*at) < slowStart {
+		r.note(processInstance, "%s; %s", found, why)
+		return
+	}
+	r.warn(processInstance, "%s; %s", found, why).because(
+		"an instance that is not ready never takes over: the old one ends at the end of its hold, and nobody serves",
+		"compare the readiness.… settings with what the service does: its path, its port, its command; readiness.period and readiness.timeout say how often and how long it is asked")
 }
 
 // judgeNobody is for when nobody answers.

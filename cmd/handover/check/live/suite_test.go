@@ -13,6 +13,7 @@ import (
 	"github.com/handover-controller/handover/cmd/handover/check"
 	"github.com/handover-controller/handover/config"
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )
@@ -70,6 +71,18 @@ func healthy(environ ...string) *facts {
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func ago(d time.Duration) *time.Time { t := now.Add(-d); return &t }
+
+// notReady is a workload that was started so long ago.
+func notReady(d time.Duration) change {
+	return func(f *facts) {
+		st := f.instance.status
+		st.Phase = "starting"
+		st.Workload.Ready, st.Workload.Started = false, ago(d)
+		st.Conditions = []decide.Condition{{
+			Type: decide.Ready, Status: decide.False, Message: "the workload is not ready: GET http://127.0.0.1/helth: 404 Not Found",
+		}}
+	}
+}
 
 // serving is the status of an instance that serves alone.
 func serving() *controller.Status {

@@ -95,7 +95,7 @@ func (f *facts) judgeVersion(r *report, a *answers) {
 			"update the device's Supervisor to v9.7 or later, or set supervisor.mode to off: announcements alone decide then")
 	}
 	const timeout = "the label io.balena.update.handover-timeout of the new release (in milliseconds, 60 s by default)"
-	told := "it sends the old container SIGTERM as soon as the new one has started, whatever the file handover-complete and the time-out say. The old instance serves on for up to " + f.hold().String() + ", so that the grace period is what counts; " + locks(a.version)
+	told := "it sends the old container SIGTERM as soon as the new one has started, whatever the file handover-complete and the time-out say. The old instance serves on for up to " + f.cfg.Hold().String() + ", so that the grace period is what counts; " + locks(a.version)
 	switch does, lookedAt := behaviourOf(a.version); does {
 	case polls:
 		found := "v" + a.version + " waits for the file handover-complete, and stops the old container when it is there, or at the end of " + timeout

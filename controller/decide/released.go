@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -94,7 +94,7 @@ func (w *world) standby(drain *Drain) bool {
 			return false
 		}
 	}
-	return !w.Self.Hurry && !w.reached(w.holdEnds())
+	return !w.Self.Hurry && w.Self.PressedAt.IsZero() && !w.reached(w.holdEnds())
 }
 
 // serveAgain starts the workload once more. An instance that is told does so
@@ -125,17 +125,32 @@ func (w *world) serveAgain(drain *Drain) Decision {
 // end is the last decision of an instance that is told and has nothing to do
 // any more.
 func (w *world) end(drain *Drain) Decision {
-	if drain.HandOver {
+	switch {
+	case drain.HandOver && (w.served() || w.anotherHolds()):
 		return w.exit(0, ReasonHandedOver, "the workload has ended and another instance serves")
+	case drain.HandOver:
+		d := w.exit(0, ReasonNobodyFollows, "the workload has ended, and the instance for which it did does not serve any more; why is in the log of its container")
+		d.Warning = true
+		return d
 	}
 	return w.exit(w.Workload.ExitCode, drain.Reason, "the workload has ended")
+}
+
+// anotherHolds reports whether an instance that is told, too, still serves.
+func (w *world) anotherHolds() bool {
+	for i := range w.Peers {
+		if p := &w.Peers[i]; p.Phase == peer.PhaseHolding && w.live(p) {
+			return true
+		}
+	}
+	return false
 }
 
 // follows reports whether the peer is one that this instance, which has
 // released, relies on: a younger one; under SIGTERM, any. Of a handover-lib peer
 // an answer that does not list the own container tells nothing.
 func (w *world) follows(p *peer.Peer) bool {
-	return !p.Told && !p.Ended() && !w.absent(p) && (w.Self.Told() || w.relate(p) == younger ||
+	return !p.Told && !p.Ended() && !w.absent(p) && (w.Self.Told() || w.relate(p) == Younger ||
 		p.Legacy && p.Instance == w.memory.Drain.For && w.own() == nil)
 }
 
@@ -152,7 +167,7 @@ func (w *world) served() bool {
 		if p.Legacy {
 			limit = w.Policy.LegacyExpireAfter
 		}
-		if w.vouched(p) || w.within(later(p.LastHeard, w.memory.Drain.ReleasedAt), limit) {
+		if !w.reached(w.silence(later(p.LastHeard, w.memory.Drain.ReleasedAt), limit)) {
 			return true
 		}
 	}
@@ -169,7 +184,7 @@ func (w *world) lost(unserved time.Time, standby bool) bool {
 		if standby || announcing(p) || !w.follows(p) {
 			continue
 		}
-		if !w.reached(earlier(p.PhaseSince, unserved).Add(w.Policy.NotReadyAfter)) {
+		if !w.reached(w.silence(earlier(p.PhaseSince, unserved), w.Policy.NotReadyAfter)) {
 			return false
 		}
 	}

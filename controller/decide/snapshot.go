@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -60,8 +60,22 @@ const (
 	// uneasyAfter is the silence after which a released instance asks more
 	// often, and asks the Supervisor as well.
 	uneasyAfter = 2 * time.Second
-	// exitReserve is kept for the end of the process itself before SIGKILL.
-	exitReserve = 500 * time.Millisecond
+	// remeasure is how long a silence is measured anew after this process did not
+	// run for a while: what arrived meanwhile has not been read, and what was to be
+	// asked was not asked.
+	remeasure = time.Second
+	// pressedGrace is assumed to be the time-out of whoever sends SIGTERM again,
+	// who is not a Supervisor that was restarted: docker stop's own.
+	pressedGrace = 10 * time.Second
+	// tookAtMost bounds how much longer an answer stays fresh because it took long.
+	tookAtMost = 5 * time.Second
+	// lingerFor is the age that a container of a crash loop reaches while an older
+	// instance serves. The engine's pauses between restarts grow for one that ends
+	// earlier, and Supervisors since v14.13.10 fail with a container that does not
+	// run at that moment, so that its own fix is not applied.
+	lingerFor = 10 * time.Second
+	// ExitReserve is kept for the end of the process itself before SIGKILL.
+	ExitReserve = 500 * time.Millisecond
 	// listenFor is how long a restarted instance listens before it starts its
 	// workload; answerWithin is how much longer it waits for the Supervisor if
 	// it heard a peer that may be younger.
@@ -102,6 +116,13 @@ type Snapshot struct {
 	// PeerLostAt is when a peer was last forgotten or said that it ends; zero
 	// if that never happened.
 	PeerLostAt time.Time
+	// RefusedAt is when an announcement of this service was last dropped because
+	// its signature is missing or wrong: somebody is there who cannot be
+	// understood. Zero: never.
+	RefusedAt time.Time
+	// Stall is the last time during which this process did not run although it
+	// had something to do; zero: there was none.
+	Stall Stall
 	// DeferredUntil is before when the workload asked not to be drained; zero: it
 	// did not ask.
 	DeferredUntil time.Time
@@ -113,6 +134,10 @@ type Snapshot struct {
 	// Memory is what the last decision wants the next one to know.
 	Memory Memory
 }
+
+// Stall is a time during which this process was stopped, or not given the
+// processor, from the last look at the world to the next one.
+type Stall struct{ From, To time.Time }
 
 // Self is what an instance knows about itself.
 type Self struct {
@@ -130,7 +155,10 @@ type Self struct {
 	ListeningSince time.Time
 	// ToldAt is when the first signal to stop arrived; zero: not told.
 	ToldAt time.Time
-	// Hurry: a second one arrived.
+	// PressedAt is when a second one arrived that is not a Supervisor's repeat
+	// after its own restart; zero: none did.
+	PressedAt time.Time
+	// Hurry: after the first one an interrupt arrived, or a third one.
 	Hurry bool
 }
 
@@ -164,6 +192,19 @@ type Answers struct {
 	Rotated bool
 }
 
+// Find returns the listed container of that id, nil if there is none.
+func (a *Answers) Find(id peer.ContainerID) *Listed {
+	if id == "" {
+		return nil
+	}
+	for i := range a.Containers {
+		if c := &a.Containers[i]; c.Short() == id {
+			return c
+		}
+	}
+	return nil
+}
+
 // Listed is a container in the Supervisor's list with what was learnt about it
 // over time.
 type Listed struct {
@@ -174,19 +215,18 @@ type Listed struct {
 	// Extended: an announcement of this program came from it at some time, so
 	// it cannot be the container of a handover-lib peer.
 	Extended bool
+	// Stopped: an answer reported it as being stopped, and none as running since.
+	Stopped bool
 	// Unnamed: the answer names no app or no service for it. It may be one of
 	// this service, so it counts where a successor is sought and nowhere else.
 	Unnamed bool
 }
 
 // Short is the container's id in the form that peers use.
-func (l *Listed) Short() peer.ContainerID { return shortID(l.ID) }
+func (l *Listed) Short() peer.ContainerID { return ShortID(l.ID) }
 
-// shortID cuts an id to the form that peers use. Like other functions with many
-// callers, none of them often, it is not inlined: that keeps the binary small.
-//
-//go:noinline
-func shortID(id string) peer.ContainerID {
+// ShortID cuts an id to the form that peers use.
+func ShortID(id string) peer.ContainerID {
 	if len(id) > 12 {
 		id = id[:12]
 	}
@@ -200,10 +240,15 @@ type WorkloadFacts struct {
 	// Ready: it runs and its readiness probe says so. EverReady: it did so once
 	// since its last start.
 	Ready, EverReady bool
+	// NotReady says why it is not ready, in words for people; empty while it is.
+	NotReady string
 	// Ended: it has been started and does not run any more.
 	Ended bool
 	// ExitCode is its exit status once Ended: 128+n for a signal.
 	ExitCode int
+	// Stopping: the first step of a drain was taken, so that it cannot be taken
+	// back: the pre-stop command was started, or the stop signal sent.
+	Stopping bool
 }
 
 // Memory is what one decision hands to the next. Only Decide makes it.
@@ -218,7 +263,8 @@ type Memory struct {
 	// AgainAt is when the workload was last started again; zero: it was not.
 	AgainAt time.Time
 	// HadSuccessor: at the last decision of a told instance there was one.
-	HadSuccessor bool
+	// EverSuccessor: at one of them there was.
+	HadSuccessor, EverSuccessor bool
 	// SuccessorLostAt is when the last successor was lost; zero: never.
 	SuccessorLostAt time.Time
 	// MarkerWritten: this instance wrote the marker and has not removed it.
@@ -227,7 +273,8 @@ type Memory struct {
 	AloneChecked time.Time
 }
 
-// Drain is one orderly end of the workload. It is never undone.
+// Drain is one orderly end of the workload. Until its first step it is only
+// words, and can be taken back.
 type Drain struct {
 	Since  time.Time
 	Reason Reason
@@ -235,6 +282,11 @@ type Drain struct {
 	For peer.InstanceID
 	// HandOver: another instance serves. The exit status is 0.
 	HandOver bool
+	// Delayed: the stop signal waits for policy.drain_delay, since somebody serves
+	// to whom a proxy can look away.
+	Delayed bool
+	// Unmet is what was still missing when the hold ended.
+	Unmet Unmet
 	// Aside: the workload was never started, a younger instance serves already.
 	Aside bool
 	// Completed: both signals held once more after the release.

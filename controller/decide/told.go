@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"strings"
@@ -32,8 +32,11 @@ func (w *world) told() Decision {
 	d.Ask, d.Poll, d.HoldEnds = true, !w.Policy.SupervisorOff, w.holdEnds()
 	d.AskSince = later(w.Self.ToldAt, w.memory.SuccessorLostAt)
 	d.Reason, d.Message = ReasonSearching, "told to stop: look for a successor"
-	if len(all) > 0 {
+	switch {
+	case len(all) > 0:
 		d.Reason, d.Message = ReasonHolding, "told to stop: serve on until the successor is ready"
+	case w.successorDied():
+		d.Reason, d.Message = ReasonSuccessorLost, "told to stop, and the successor has ended without having been told to: serve on until it is back, or another one is ready"
 	}
 	if w.deferred() {
 		d.Reason, d.Message = ReasonDeferred, "told to stop: the workload asked for time, which lasts at most until the hold must end"
@@ -49,41 +52,112 @@ func (w *world) told() Decision {
 
 // stepDown begins to drain if it is time to.
 func (w *world) stepDown(all []successor) (Decision, bool) {
-	if w.deferred() && !w.reached(w.holdEnds()) {
+	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && len(all) == 0
+	if w.deferred() && !hurried && !w.reached(w.holdEnds()) {
 		return Decision{}, false
+	}
+	unmet := UnmetAnybody
+	if w.memory.EverSuccessor {
+		unmet = UnmetLost
 	}
 	for i := range all {
 		s := &all[i]
 		// A proxy that checks its backends needs time to find the successor, also
 		// when the Supervisor is in a hurry. The hold's end leaves no more.
-		settled := w.reached(earlier(s.PhaseSince.Add(w.Policy.Settle), w.holdEnds()))
-		if !s.announced || !s.acked || !settled || !w.trusts(s) {
-			continue
+		settled := w.reached(s.PhaseSince.Add(w.Policy.Settle))
+		missing, why := w.missing(s)
+		if missing == UnmetNothing && !settled {
+			missing = UnmetSettle
 		}
-		if s.running == True {
-			return w.drain(Drain{Reason: ReasonSuccessorServes, For: s.Instance, HandOver: true}), true
+		if missing == UnmetNothing || missing == UnmetSettle && w.reached(w.holdEnds()) {
+			if missing == UnmetSettle {
+				why = ReasonHoldEnded
+			}
+			return w.drain(Drain{Reason: why, For: s.Instance, HandOver: true, Unmet: missing}), true
 		}
-		if s.running == Unknown && w.reached(w.trustAt(s)) {
-			return w.drain(Drain{Reason: ReasonSuccessorTrusted, For: s.Instance, HandOver: true}), true
+		if i == 0 || missing < unmet {
+			unmet = missing
 		}
 	}
 	switch {
-	case w.Self.Hurry:
+	case hurried:
 		return w.drain(Drain{Reason: ReasonHurried}), true
 	case len(all) == 0 && w.noSuccessor():
 		return w.drain(Drain{Reason: ReasonNoSuccessor}), true
 	case w.reached(w.holdEnds()):
-		return w.drain(Drain{Reason: ReasonHoldEnded}), true
+		return w.drain(Drain{Reason: ReasonHoldEnded, Unmet: unmet}), true
 	}
 	return Decision{}, false
 }
 
-// holdEnds is when the drain must begin so that it ends in order before
-// SIGKILL.
-func (w *world) holdEnds() time.Time {
-	p := w.Policy
-	return w.Self.ToldAt.Add(p.StopGracePeriod - p.DrainDelay - p.DrainReserve - exitReserve)
+// missing returns what is missing for this instance to step down for that
+// successor, but for policy.settle; if nothing is, why it does.
+func (w *world) missing(s *successor) (Unmet, Reason) {
+	switch {
+	case s.listedOnly || !announcing(s.Peer):
+		return UnmetReady, ""
+	case !s.announced:
+		return UnmetSilent, ""
+	case !s.acked || !w.trusts(s):
+		return UnmetAcknowledged, ""
+	case s.running == True:
+		return UnmetNothing, ReasonSuccessorServes
+	case s.running == Unknown && w.reached(w.trustAt(s)):
+		return UnmetNothing, ReasonSuccessorTrusted
+	}
+	return UnmetRunning, ""
 }
+
+// Unmet is what a successor, that for which most speaks, still lacked when the
+// hold ended.
+type Unmet uint8
+
+// From what is least to what is most.
+const (
+	UnmetNothing      Unmet = iota
+	UnmetSettle             // policy.settle was not over
+	UnmetRunning            // the Supervisor did not report it running
+	UnmetAcknowledged       // it has not acknowledged this instance
+	UnmetSilent             // it was not heard at last
+	UnmetReady              // it was not ready
+	UnmetLost               // there was one, and it has ended
+	UnmetAnybody            // nobody was known, and nobody said that there is none
+)
+
+// text says it in words, and advises for its cause alone.
+func (u Unmet) text() string {
+	switch u {
+	case UnmetSettle:
+		return "told to stop, and the hold is over: the successor serves, but not yet for policy.settle; raise stop_grace_period in the compose file and service.stop_grace_period alike, or lower policy.settle"
+	case UnmetRunning:
+		return "told to stop, and the hold is over: the successor says that it serves, but the Supervisor did not report it running"
+	case UnmetAcknowledged:
+		return "told to stop, and the hold is over: the successor says that it serves, but has not acknowledged this instance; it may not hear it"
+	case UnmetSilent:
+		return "told to stop, and the hold is over: the successor said that it serves, and is silent now"
+	case UnmetLost:
+		return "told to stop, and the hold is over: the successor has ended, and no other one came; why is in the log of its container"
+	case UnmetAnybody:
+		return "told to stop, and the hold is over: no successor was heard or listed, and nobody could say that there is none"
+	}
+	return "told to stop, and no successor was ready in time: the workload must end before SIGKILL; raise stop_grace_period in the compose file and service.stop_grace_period alike"
+}
+
+// HoldAtMost is for how long an instance that is told can serve on: until the
+// drain must begin so that it ends in order before SIGKILL. While nobody else
+// serves, there is nobody to look away to, so policy.drain_delay is no part of it.
+func (p *Policy) HoldAtMost() time.Duration {
+	return p.StopGracePeriod - p.DrainReserve - ExitReserve
+}
+
+// HoldEnds is when the hold of an instance that is told must end.
+func (s *Snapshot) HoldEnds() time.Time {
+	w := &world{Snapshot: s}
+	return w.holdEnds()
+}
+
+// holdEnds is when the hold must end.
+func (w *world) holdEnds() time.Time { return w.killAt().Add(-w.Policy.DrainReserve) }
 
 // trusts reports whether a successor may be stepped down for. One of handover-lib,
 // which may be another service's, is not while an instance of this program is
@@ -109,23 +183,79 @@ func (w *world) trustAt(s *successor) time.Time {
 		since = later(since, w.Supervisor.ReceivedAt)
 	}
 	third := w.holdEnds().Sub(w.Self.ToldAt) / 3
-	return since.Add(min(w.Policy.UnknownAfter, third))
+	return w.silence(since, min(w.Policy.UnknownAfter, third))
 }
 
 // noSuccessor reports whether it is certain enough that nobody takes over.
 func (w *world) noSuccessor() bool {
-	lost := later(w.Self.ToldAt, w.memory.SuccessorLostAt)
-	if !w.Policy.SupervisorOff && !w.Supervisor.RequestedAt.Before(lost) &&
-		(w.Self.Container == "" || w.own() != nil) {
+	answered := w.answeredSinceLoss()
+	switch {
+	case w.successorDied():
+		return false // nobody gains by an early end
+	case answered && w.listsSelf():
 		return true
-	}
-	if !w.Policy.SupervisorOff && (w.Supervisor.Rotated || !w.Supervisor.RequestedAt.Before(lost)) {
-		return false // a rotated key is a hand-over; a list without the own container tells nothing
+	case !w.Policy.SupervisorOff && (w.Supervisor.Rotated || answered):
+		return false // a rotated key is a hand-over; a list without this container tells nothing
+	case !w.RefusedAt.IsZero() && !w.RefusedAt.Before(w.Self.ToldAt):
+		return false // somebody of this service is there, who cannot be understood
 	}
 	// Nobody answers: what was not heard by now is not there. After a loss the
 	// Supervisor gets a moment to answer.
-	until := later(w.Self.ToldAt.Add(w.Policy.Discovery), w.memory.SuccessorLostAt.Add(min(time.Second, w.Policy.Discovery)))
+	until := w.silence(w.Self.ToldAt, w.Policy.Discovery)
+	if lost := w.memory.SuccessorLostAt; !lost.IsZero() {
+		until = later(until, w.silence(lost, min(time.Second, w.Policy.Discovery)))
+	}
 	return w.reached(until)
+}
+
+// answeredSinceLoss reports whether the Supervisor has answered a request that
+// was sent after the signal, and after the last successor was lost.
+func (w *world) answeredSinceLoss() bool {
+	lost := later(w.Self.ToldAt, w.memory.SuccessorLostAt)
+	return !w.Policy.SupervisorOff && !w.Supervisor.RequestedAt.Before(lost)
+}
+
+// listsSelf reports whether the list has this instance's container or, where its
+// id is unknown, one that can be it: one that is stopped or runs, and from which
+// nobody else was heard.
+func (w *world) listsSelf() bool {
+	if w.Self.Container != "" {
+		return w.own() != nil
+	}
+	for i := range w.Supervisor.Containers {
+		c := &w.Supervisor.Containers[i]
+		if (c.Status.Running() || c.Status.Stopping()) && !w.spoke(c.Short()) {
+			return true
+		}
+	}
+	return false
+}
+
+// successorDied reports whether there was a successor that has ended without
+// having been told to stop: it crashed, or was killed. The engine starts it
+// again, or the next release follows, or nobody; in no case does anybody gain
+// if this instance, which serves, ends early. A container that is no longer
+// listed was removed on purpose.
+func (w *world) successorDied() bool {
+	if !w.memory.EverSuccessor {
+		return false
+	}
+	if w.answeredSinceLoss() {
+		own := w.own()
+		for i := range w.Supervisor.Containers {
+			c := &w.Supervisor.Containers[i]
+			if c != own && w.endedUntold(c) && (own == nil || c.CreatedAt.After(own.CreatedAt)) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range w.Peers {
+		if p := &w.Peers[i]; p.Ended() && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) {
+			return true
+		}
+	}
+	return false
 }
 
 // rememberSuccessors notes when the last successor was lost.
@@ -133,7 +263,7 @@ func (w *world) rememberSuccessors(any bool) {
 	if w.memory.HadSuccessor && !any {
 		w.memory.SuccessorLostAt = w.Now
 	}
-	w.memory.HadSuccessor = any
+	w.memory.HadSuccessor, w.memory.EverSuccessor = any, w.memory.EverSuccessor || any
 }
 
 // successors returns every other instance that may serve: those heard, and
@@ -174,13 +304,15 @@ func (w *world) maySucceed(p *peer.Peer) bool {
 		// Nobody but the peer itself can tell. What it said before the signal
 		// counts for as long as it may still answer.
 		// A way that vouches for it answers in its place.
-		return !p.LastHeard.Before(w.Self.ToldAt) || w.vouched(p) || !w.reached(w.Self.ToldAt.Add(w.Policy.Discovery))
+		return !p.LastHeard.Before(w.Self.ToldAt) || w.vouched(p) || !w.reached(w.silence(w.Self.ToldAt, w.Policy.Discovery))
 	}
 	if p.Legacy {
 		return w.match(p, 0) != nil || w.own() == nil && !p.LastHeard.Before(w.Self.ToldAt) && !w.listsOnlyOwn()
 	}
 	if w.live(p) {
-		return !w.absent(p)
+		// The list may be old. It counts only when the peer, which is asked all the
+		// time, has said nothing for a while.
+		return !w.absent(p) || w.within(p.LastHeard, announcedWithin)
 	}
 	c := w.find(p.Container)
 	return c != nil && c.Status.MayServe()

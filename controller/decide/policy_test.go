@@ -1,4 +1,4 @@
-package controller_test
+package decide_test
 
 import (
 	"time"
@@ -6,7 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/handover-controller/handover/controller"
+	. "github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -42,7 +42,7 @@ var _ = DescribeTable("Take-back", decides,
 	Entry("gives the Supervisor time to answer after it has taken over under SIGTERM", with(serving(), told(6*time.Second), hears(youngerPeer(), acking), unreachable, func(s *Snapshot) { s.Policy.StopGracePeriod, s.Memory.AgainAt = time.Minute, ago(time.Second) }), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("stands by under SIGTERM", with(serving(), both, standby(time.Minute), releasedFor(time.Second, false), told(2*time.Second)), WorkloadStay, peer.PhaseReleased, ReasonStandby),
 	Entry("takes over under SIGTERM, and holds", with(serving(), standby(time.Minute), releasedFor(time.Second, false), told(2*time.Second), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonYoungerLost),
-	Entry("ends under SIGTERM when nobody is left who could follow", with(serving(), standby(time.Minute), releasedFor(time.Second, false), told(2*time.Second), hears(youngerPeer(), isGone), answers(ownListed("Stopping"))), WorkloadStay, peer.PhaseGone, ReasonHandedOver),
+	Entry("ends under SIGTERM when nobody is left who could follow", with(serving(), standby(time.Minute), releasedFor(time.Second, false), told(2*time.Second), hears(youngerPeer(), isGone), answers(ownListed("Stopping"))), WorkloadStay, peer.PhaseGone, ReasonNobodyFollows),
 	Entry("ends under SIGTERM with the hold", with(serving(), both, standby(time.Minute), releasedFor(time.Second, false), told(6500*time.Millisecond)), WorkloadStay, peer.PhaseGone, ReasonHandedOver),
 	Entry("ends when told twice", with(serving(), both, standby(time.Minute), releasedFor(time.Second, false), told(time.Second), hurried), WorkloadStay, peer.PhaseGone, ReasonHandedOver),
 	Entry("ends when both are told", with(serving(), standby(time.Minute), releasedFor(time.Second, false), told(time.Second), hears(youngerPeer(), isTold, phase(peer.PhaseHolding)), answers(otherListed("Stopping"), ownListed("Stopping"))), WorkloadStay, peer.PhaseGone, ReasonHandedOver),

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -41,7 +41,7 @@ func (w *world) candidates() []candidate {
 	var settling []Settling
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Told || p.Ended() || w.relate(p) != younger {
+		if p.Told || p.Ended() || w.relate(p) != Younger {
 			continue
 		}
 		c := candidate{Peer: p, announced: w.announced(p)}
@@ -155,7 +155,7 @@ func (w *world) start() Decision {
 	}
 	heard := false
 	for i := range w.Peers {
-		heard = heard || !w.Peers[i].Ended() && w.relate(&w.Peers[i]) != older
+		heard = heard || !w.Peers[i].Ended() && w.relate(&w.Peers[i]) != Older
 	}
 	until := w.Self.ListeningSince.Add(listenFor)
 	answered := w.Policy.SupervisorOff || !w.Supervisor.RequestedAt.Before(w.Self.ListeningSince)
@@ -189,7 +189,7 @@ func (w *world) watch(d *Decision, all []candidate) {
 	}
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Ended() || p.Told || w.relate(p) != unordered {
+		if p.Ended() || p.Told || w.relate(p) != AgeUnknown {
 			continue
 		}
 		// Nobody knows who is younger: the list may tell. One answer is enough,
@@ -218,9 +218,23 @@ func (w *world) listsStranger() bool {
 	return false
 }
 
+// ageUnknown reports whether another instance lives of which nobody can tell
+// whether it is younger or older.
+func (w *world) ageUnknown() bool {
+	for i := range w.Peers {
+		p := &w.Peers[i]
+		if !p.Legacy && !p.Told && !p.Ended() && w.live(p) && w.relate(p) == AgeUnknown {
+			return true
+		}
+	}
+	return false
+}
+
 // explain says why this instance serves on.
 func (w *world) explain(b *candidate) (Reason, string) {
 	switch {
+	case b == nil && w.ageUnknown():
+		return ReasonAgeUnknown, "another instance runs, and nothing tells which of the two is younger: no hand-over happens, and both serve until one is told to stop; set service.container_id, or see to it that service.state_dir can be written"
 	case b == nil:
 		return ReasonAlone, "no younger instance is known"
 	case b.both() && b.settled:

@@ -1,9 +1,15 @@
-package controller
+package decide
+
+import "github.com/handover-controller/handover/peer"
 
 // conditions derives the conditions from the snapshot and the peer that most
 // speaks for.
 func (w *world) conditions(b *candidate) []Condition {
 	drain := w.memory.Drain
+	w.about = peer.InstanceID{}
+	if b != nil {
+		w.about = b.Instance
+	}
 	ready := Condition{Type: Ready, Status: truth(w.Workload.Ready), Reason: "ProbeSucceeded", Message: "the workload is ready"}
 	switch {
 	case w.Workload.Ready:
@@ -15,6 +21,9 @@ func (w *world) conditions(b *candidate) []Condition {
 		ready.Reason, ready.Message = "NotStarted", "the workload has not been started"
 	default:
 		ready.Reason, ready.Message = "ProbeFailed", "the workload is not ready"
+		if w.Workload.NotReady != "" {
+			ready.Message += ": " + w.Workload.NotReady
+		}
 	}
 	who := "younger instance"
 	if w.Self.Told() {

@@ -1,4 +1,6 @@
-package demo
+// Package terminal tells what an output can show: whether it is a terminal, of what
+// size, with colours and with Unicode. It writes nothing.
+package terminal
 
 import (
 	"os"
@@ -9,11 +11,11 @@ import (
 
 // What is taken for the size of a terminal that does not tell it.
 const (
-	terminalColumns = 80
-	terminalRows    = 24
+	usualColumns = 80
+	usualRows    = 24
 )
 
-// Interactive reports whether a Screen can draw there: f is a terminal, and
+// Interactive reports whether one can draw there: f is a terminal, and
 // TERM in the environment does not say that it can do nothing.
 func Interactive(f *os.File, environ []string) bool {
 	if term := variable(environ, "TERM"); term == "" || term == "dumb" {
@@ -27,22 +29,23 @@ func Interactive(f *os.File, environ []string) bool {
 	return terminal
 }
 
-// screenStyle says what the terminal is to be given: no colours if NO_COLOR is
-// set (no-color.org), no Unicode if the locale is one without.
-func screenStyle(environ []string) Style {
-	style := Style{Unicode: true, Colour: variable(environ, "NO_COLOR") == ""}
+// Colour reports whether the user wants colours: NO_COLOR is not set
+// (no-color.org).
+func Colour(environ []string) bool { return variable(environ, "NO_COLOR") == "" }
+
+// Unicode reports whether the locale has Unicode; without a locale it does.
+func Unicode(environ []string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if locale := strings.ToUpper(variable(environ, name)); locale != "" {
-			style.Unicode = strings.Contains(locale, "UTF-8") || strings.Contains(locale, "UTF8")
-			break
+			return strings.Contains(locale, "UTF-8") || strings.Contains(locale, "UTF8")
 		}
 	}
-	return style
+	return true
 }
 
-// terminalSize asks the terminal, as its window can change at any time.
-func terminalSize(f *os.File) (columns, rows int) {
-	columns, rows = terminalColumns, terminalRows
+// Size asks the terminal, as its window can change at any time.
+func Size(f *os.File) (columns, rows int) {
+	columns, rows = usualColumns, usualRows
 	control(f, func(fd int) {
 		size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
 		if err == nil && size.Col > 0 && size.Row > 0 {
@@ -54,7 +57,7 @@ func terminalSize(f *os.File) (columns, rows int) {
 
 // Columns returns the terminal's columns, now.
 func Columns(f *os.File) int {
-	columns, _ := terminalSize(f)
+	columns, _ := Size(f)
 	return columns
 }
 

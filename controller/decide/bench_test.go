@@ -1,9 +1,9 @@
-package controller_test
+package decide_test
 
 import (
 	"testing"
 
-	. "github.com/handover-controller/handover/controller"
+	. "github.com/handover-controller/handover/controller/decide"
 )
 
 // BenchmarkDecide compares an idle instance, one in the middle of a hand-over,

@@ -1,4 +1,10 @@
-package controller
+// Package decide says what an instance should do, from what it knows.
+//
+// It guarantees that it is pure: it does no input or output, starts nothing, reads
+// no clock and keeps nothing. The same Snapshot always gives the same Decision.
+// What it guarantees of hand-overs stands at Decide; what it does not know is
+// whether peers and Supervisor tell the truth.
+package decide
 
 import (
 	"strings"
@@ -22,7 +28,7 @@ import (
 func Decide(s Snapshot) Decision {
 	w := &world{Snapshot: &s, memory: s.Memory}
 	d := w.decide()
-	d.Memory = w.memory
+	d.Memory, d.Focus, d.Settle = w.memory, w.about, w.settle()
 	if !w.wake.IsZero() && !d.Exit {
 		d.RequeueAfter = w.wake.Sub(s.Now)
 	}
@@ -41,6 +47,8 @@ func (w *world) decide() Decision {
 	switch {
 	case w.memory.Drain != nil:
 		return w.released()
+	case w.Workload.Ended && w.lingers():
+		return w.linger()
 	case w.Workload.Ended:
 		return w.exit(w.Workload.ExitCode, ReasonWorkloadEnded, "the workload ended by itself: end with its status")
 	case w.Self.Told():
@@ -57,25 +65,126 @@ func (w *world) stepAside(b *candidate) Decision {
 	return w.released()
 }
 
+// lingers reports whether an instance whose workload has ended by itself stays
+// for a moment: in a container that was restarted, so that this is a crash loop,
+// and while an older instance serves. See lingerFor.
+func (w *world) lingers() bool {
+	if w.Self.Told() || !w.Self.Restarted || w.Policy.Exclusive || w.reached(w.Self.ListeningSince.Add(lingerFor)) {
+		return false
+	}
+	for i := range w.Peers {
+		p := &w.Peers[i]
+		serves := p.Phase == peer.PhaseServing || p.Phase == peer.PhaseHolding
+		if serves && !p.Legacy && !p.Ended() && w.live(p) && w.relate(p) == Older {
+			return true
+		}
+	}
+	return false
+}
+
+// linger stays although the workload has ended.
+func (w *world) linger() Decision {
+	d := w.base(peer.PhaseStarting, WorkloadStay)
+	d.Ask, d.Warning, d.Reason = true, true, ReasonEndedEarly
+	d.Message = "the workload ended early, again, and the older instance serves: this container stays until it is 10 s old, so that a Supervisor can replace it"
+	d.Conditions = w.conditions(nil)
+	return d
+}
+
 // drain begins to end the workload.
 func (w *world) drain(d Drain) Decision {
 	d.Since = w.Now
+	d.Delayed = w.Policy.DrainDelay > 0 && !w.Policy.Exclusive && (d.HandOver || w.anotherServes())
 	w.memory.Drain = &d
 	return w.draining()
 }
 
-// draining goes on with a drain that has begun. Nothing takes it back; being
-// told meanwhile only limits its time.
+// anotherServes reports whether any other instance says now that it serves.
+func (w *world) anotherServes() bool {
+	for i := range w.Peers {
+		if p := &w.Peers[i]; p.Phase == peer.PhaseServing && w.announced(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// draining goes on with a drain that has begun. Until its first step it is taken
+// back if nobody serves any more; after that nothing takes it back. Being told
+// meanwhile only limits its time.
 func (w *world) draining() Decision {
 	drain := w.memory.Drain
+	signalAt := w.signalAt(drain)
+	waits := !w.Workload.Stopping && !w.reached(signalAt)
+	if waits && drain.HandOver && !w.stillServed() {
+		return w.takeBack()
+	}
 	d := w.base(peer.PhaseDraining, WorkloadDrain)
-	d.SignalAt = drain.Since.Add(w.Policy.DrainDelay)
+	d.SignalAt = signalAt
 	if w.Self.Told() {
 		d.KillAt = w.killAt()
+	}
+	if waits && drain.HandOver {
+		d.Ask, d.Poll = true, !w.Policy.SupervisorOff
 	}
 	d.Reason = drain.Reason
 	d.Message, d.Warning = drain.why()
 	d.Conditions = w.conditions(w.focus())
+	return d
+}
+
+// signalAt is when the drain's first step is due.
+func (w *world) signalAt(drain *Drain) time.Time {
+	if !drain.Delayed {
+		return drain.Since
+	}
+	at := drain.Since.Add(w.Policy.DrainDelay)
+	if w.Self.Told() {
+		at = later(drain.Since, earlier(at, w.holdEnds()))
+	}
+	return at
+}
+
+// stillServed reports whether an instance still says that it serves for which
+// this one could drain: nothing speaks against it.
+func (w *world) stillServed() bool {
+	serves := func(c *candidate) bool {
+		return announcing(c.Peer) && w.live(c.Peer) && c.running != False
+	}
+	if w.Self.Told() {
+		all := w.successors()
+		for i := range all {
+			if s := &all[i]; !s.listedOnly && serves(&s.candidate) {
+				return true
+			}
+		}
+		return false
+	}
+	all := w.candidates()
+	for i := range all {
+		if serves(&all[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeBack ends a drain of which nothing has been done yet. Whoever had to be
+// mistrusted once must serve for longer the next time.
+func (w *world) takeBack() Decision {
+	told := w.Self.Told()
+	w.memory.Drain, w.memory.Settling = nil, nil
+	var d Decision
+	if told {
+		d = w.told()
+	} else {
+		w.memory.Restarts++
+		d = w.serve()
+	}
+	if d.Workload == WorkloadRun {
+		d.Reason, d.Warning = ReasonYoungerLost, true
+		d.Message = "the other instance does not serve any more: this one serves on, since its workload was not sent the stop signal yet"
+	}
 	return d
 }
 
@@ -92,9 +201,9 @@ func (d *Drain) why() (message string, warning bool) {
 	case ReasonNoSuccessor:
 		return "told to stop, and there is no successor: the workload finishes its work", false
 	case ReasonHoldEnded:
-		return "told to stop, and no successor was ready in time: the workload must end before SIGKILL; raise stop_grace_period in the compose file and service.stop_grace_period alike", true
+		return d.Unmet.text(), true
 	case ReasonHurried:
-		return "told to stop twice: the workload finishes its work without waiting for a successor", true
+		return "told to stop again: the workload finishes its work without waiting for a successor", true
 	}
 	return "the workload finishes its work", false
 }
@@ -110,10 +219,19 @@ func (w *world) focus() *candidate {
 	return nil
 }
 
-// killAt is when the workload must be gone after SIGTERM.
-func (w *world) killAt() time.Time {
-	return w.Self.ToldAt.Add(w.Policy.StopGracePeriod - exitReserve)
+// KilledAt is when an instance that is told must expect SIGKILL. A repeat never
+// moves it to later; whoever repeats it may have another time-out, which cannot be
+// seen.
+func (s *Snapshot) KilledAt() time.Time {
+	at := s.Self.ToldAt.Add(s.Policy.StopGracePeriod)
+	if !s.Self.PressedAt.IsZero() {
+		at = earlier(at, s.Self.PressedAt.Add(pressedGrace))
+	}
+	return at
 }
+
+// killAt is when the workload must be gone after SIGTERM.
+func (w *world) killAt() time.Time { return w.KilledAt().Add(-ExitReserve) }
 
 // exit ends the process.
 func (w *world) exit(code int, why Reason, message string) Decision {
@@ -142,7 +260,7 @@ func (w *world) base(phase peer.Phase, wish WorkloadWish) Decision {
 func (w *world) olderWaits() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if !p.Ended() && p.Phase < peer.PhaseDraining && w.relate(p) == older {
+		if !p.Ended() && p.Phase < peer.PhaseDraining && w.relate(p) == Older {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -11,8 +11,9 @@ import (
 // decision can forget to be made again.
 type world struct {
 	*Snapshot
-	memory Memory    // what the next decision will be told
-	wake   time.Time // the earliest such moment; zero: none
+	memory Memory          // what the next decision will be told
+	wake   time.Time       // the earliest such moment; zero: none
+	about  peer.InstanceID // whom the conditions are about; zero: nobody
 }
 
 // at notes that something changes at t.
@@ -33,25 +34,30 @@ func (w *world) within(t time.Time, d time.Duration) bool {
 	return !t.IsZero() && !w.reached(t.Add(d))
 }
 
-// fresh reports whether the last usable answer still tells about the present.
+// silence is when a silence since a time has lasted for so long. If this process
+// did not run for a while, what was measured meanwhile counts for nothing: it is
+// measured anew, briefly.
+func (w *world) silence(since time.Time, limit time.Duration) time.Time {
+	over := since.Add(limit)
+	if s := w.Stall; !s.To.IsZero() && over.After(s.From) {
+		over = later(over, s.To.Add(min(limit, remeasure)))
+	}
+	return over
+}
+
+// fresh reports whether the last usable answer still tells about the present: it
+// was asked for at most two poll intervals ago, or the next one, which is asked
+// for a poll interval after it came, may take twice as long as it did.
 func (w *world) fresh() bool {
-	return w.within(w.Supervisor.RequestedAt, 2*w.Policy.PollInterval)
+	s := &w.Supervisor
+	took := min(max(0, s.ReceivedAt.Sub(s.RequestedAt)), tookAtMost)
+	return !s.RequestedAt.IsZero() && !w.reached(later(
+		s.RequestedAt.Add(2*w.Policy.PollInterval),
+		s.ReceivedAt.Add(w.Policy.PollInterval+2*took)))
 }
 
 // find returns the listed container of that id.
-//
-//go:noinline
-func (w *world) find(id peer.ContainerID) *Listed {
-	if id == "" {
-		return nil
-	}
-	for i := range w.Supervisor.Containers {
-		if c := &w.Supervisor.Containers[i]; c.Short() == id {
-			return c
-		}
-	}
-	return nil
-}
+func (w *world) find(id peer.ContainerID) *Listed { return w.Supervisor.Find(id) }
 
 // own returns the own container as it is listed, or nil.
 func (w *world) own() *Listed { return w.find(w.Self.Container) }
@@ -75,21 +81,26 @@ func (w *world) announced(p *peer.Peer) bool {
 	return announcing(p) && w.heard(p, announcedWithin)
 }
 
-// live reports whether the peer was heard so recently that it speaks for
-// itself.
-func (w *world) live(p *peer.Peer) bool { return w.heard(p, liveWithin) }
+// live reports whether the peer was heard so recently that it speaks for itself,
+// or a way knows that its process lives.
+func (w *world) live(p *peer.Peer) bool {
+	if p.Legacy {
+		return w.heard(p, liveWithin)
+	}
+	return w.vouched(p) || !p.LastHeard.IsZero() && !w.reached(w.silence(p.LastHeard, liveWithin))
+}
 
 // heard reports whether the peer was heard within that time. A handover-lib
-// peer gets longer; what a way vouches for counts as heard now.
+// peer gets longer.
 func (w *world) heard(p *peer.Peer, within time.Duration) bool {
 	if p.Legacy {
 		within = legacyAnnouncedWithin
 	}
-	return w.vouched(p) || w.within(p.LastHeard, within)
+	return w.within(p.LastHeard, within)
 }
 
-// vouched reports whether a way knows, without asking, that what the peer said
-// last still holds.
+// vouched reports whether a way knows, without asking, that the peer's process
+// lives. Whether it still serves only its answer tells: it may be frozen.
 func (w *world) vouched(p *peer.Peer) bool {
 	return !p.FreshUntil.IsZero() && !w.reached(p.FreshUntil)
 }
@@ -100,6 +111,20 @@ func (w *world) vouched(p *peer.Peer) bool {
 func (w *world) absent(p *peer.Peer) bool {
 	return p.Container != "" && w.fresh() && w.find(p.Container) == nil &&
 		p.LastHeard.Before(w.Supervisor.RequestedAt) && !w.vouched(p)
+}
+
+// endedUntold reports whether the container has run and ended, and nothing tells
+// that it was told to stop.
+func (w *world) endedUntold(c *Listed) bool {
+	if !c.Status.Ended() || c.Stopped || c.Unnamed {
+		return false
+	}
+	for i := range w.Peers {
+		if p := &w.Peers[i]; p.Told && p.Container == c.Short() {
+			return false
+		}
+	}
+	return true
 }
 
 // running tells what the Supervisor says of that peer's container, and why it
@@ -120,7 +145,7 @@ func (w *world) running(p *peer.Peer) (ConditionStatus, Reason, string) {
 			return Unknown, "NotAsked", "the Supervisor has not answered yet"
 		}
 	case w.Self.Container == "":
-		return Unknown, "OwnContainerUnknown", "the own container id is unknown: set service.container_id"
+		return Unknown, "OwnContainerUnknown", "this instance's container id is unknown: set service.container_id"
 	case p.Legacy:
 		if w.match(p, w.legacyRunningFor()) != nil {
 			return True, "Running", "the Supervisor lists a running container that matches the handover-lib peer"

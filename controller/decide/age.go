@@ -1,26 +1,44 @@
-package controller
+package decide
 
 import (
 	"github.com/handover-controller/handover/peer"
 )
 
-// relation orders a peer against this instance.
-type relation int8
+// Age orders a peer against this instance.
+type Age int8
 
+// The ages.
 const (
-	older     relation = -1
-	unordered relation = 0
-	younger   relation = 1
+	Older      Age = -1
+	AgeUnknown Age = 0
+	Younger    Age = 1
 )
+
+// String is older, unknown or younger.
+func (a Age) String() string {
+	switch a {
+	case Younger:
+		return "younger"
+	case Older:
+		return "older"
+	}
+	return "unknown"
+}
+
+// Age tells whether the peer is younger or older than this instance.
+func (s *Snapshot) Age(p *peer.Peer) Age {
+	w := &world{Snapshot: s}
+	return w.relate(p)
+}
 
 // relate tells whether the peer is younger or older than this instance. It
 // uses only facts that never change, so that wall clocks that jump, processes
 // that restart and releases that are pinned back do not matter.
-func (w *world) relate(p *peer.Peer) relation {
-	if r := relateStarts(w.Self.FirstStart, p.FirstStart, w.Self.Boot); r != unordered {
+func (w *world) relate(p *peer.Peer) Age {
+	if r := relateStarts(w.Self.FirstStart, p.FirstStart, w.Self.Boot); r != AgeUnknown {
 		return r
 	}
-	if r := w.relateListed(p); r != unordered {
+	if r := w.relateListed(p); r != AgeUnknown {
 		return r
 	}
 	return w.relateLegacy(p)
@@ -29,50 +47,50 @@ func (w *world) relate(p *peer.Peer) relation {
 // relateStarts compares first starts: of the same boot the later one is
 // younger; one of the present boot is younger than one of an earlier boot. Of
 // two different earlier boots nothing is known.
-func relateStarts(self, other peer.FirstStart, boot [4]byte) relation {
+func relateStarts(self, other peer.FirstStart, boot [4]byte) Age {
 	switch {
 	case !self.Known() || !other.Known():
-		return unordered
+		return AgeUnknown
 	case self.Boot == other.Boot && other.Since > self.Since:
-		return younger
+		return Younger
 	case self.Boot == other.Boot && other.Since < self.Since:
-		return older
+		return Older
 	case self.Boot == other.Boot:
-		return unordered
+		return AgeUnknown
 	case other.Boot == boot:
-		return younger
+		return Younger
 	case self.Boot == boot:
-		return older
+		return Older
 	}
-	return unordered
+	return AgeUnknown
 }
 
 // relateListed compares the times of creation, if both containers are listed.
-func (w *world) relateListed(p *peer.Peer) relation {
+func (w *world) relateListed(p *peer.Peer) Age {
 	own, other := w.own(), w.find(p.Container)
 	if own == nil || other == nil || own.CreatedAt.IsZero() || other.CreatedAt.IsZero() {
-		return unordered
+		return AgeUnknown
 	}
 	switch c := other.CreatedAt.Compare(own.CreatedAt); {
 	case c > 0, c == 0 && other.ID > own.ID:
-		return younger
+		return Younger
 	case c < 0, other.ID < own.ID:
-		return older
+		return Older
 	}
-	return unordered
+	return AgeUnknown
 }
 
 // relateLegacy compares what handover-lib compares. That its clock says so is
 // not enough unless nothing else can be known: its container must be there,
 // created later than the own one.
-func (w *world) relateLegacy(p *peer.Peer) relation {
+func (w *world) relateLegacy(p *peer.Peer) Age {
 	switch {
 	case !p.Legacy || p.StartMilli == w.Self.StartMilli:
-		return unordered
+		return AgeUnknown
 	case p.StartMilli < w.Self.StartMilli:
-		return older
+		return Older
 	case w.Policy.SupervisorOff || w.match(p, 0) != nil:
-		return younger
+		return Younger
 	}
-	return unordered
+	return AgeUnknown
 }

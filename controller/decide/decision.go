@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"time"
@@ -26,7 +26,8 @@ const (
 	ReasonSuccessorTrusted Reason = "SuccessorTrusted"  // the same, but the Supervisor does not answer
 	ReasonNoSuccessor      Reason = "NoSuccessor"       // told, nobody takes over: a plain stop
 	ReasonHoldEnded        Reason = "HoldEnded"         // told, no successor was ready in time
-	ReasonHurried          Reason = "Hurried"           // told twice
+	ReasonHurried          Reason = "Hurried"           // told to stop again, and not to wait
+	ReasonSuccessorLost    Reason = "SuccessorLost"     // told, and the successor has ended without having been told
 	ReasonToldEarly        Reason = "ToldBeforeStart"   // told before the workload was started
 	ReasonDraining         Reason = "Draining"          // the workload finishes its work
 	ReasonDeferred         Reason = "Deferred"          // the workload asked for time
@@ -34,10 +35,13 @@ const (
 	ReasonStandby          Reason = "Standby"           // the same, and ready to take the service back at once
 	ReasonSteppedAside     Reason = "SteppedAside"      // restarted while a younger instance serves
 	ReasonYoungerLost      Reason = "YoungerLost"       // the younger instance is lost: serve again
+	ReasonAgeUnknown       Reason = "AgeUnknown"        // nothing tells which of two instances is younger
+	ReasonEndedEarly       Reason = "EndedEarly"        // the workload ended early, the older instance serves: stay for a moment
 	ReasonPreflight        Reason = "Preflight"         // exclusive: the preflight command has not succeeded yet
 	ReasonOccupied         Reason = "Occupied"          // exclusive: another instance has the resource
 	ReasonWorkloadEnded    Reason = "WorkloadEnded"     // the workload ended by itself
-	ReasonHandedOver       Reason = "HandedOver"        // released and told: end
+	ReasonHandedOver       Reason = "HandedOver"        // released and told, another instance serves: end
+	ReasonNobodyFollows    Reason = "NobodyFollows"     // released and told, and nobody serves: end
 )
 
 // WorkloadWish is what should be true of the workload.
@@ -101,6 +105,10 @@ type Decision struct {
 	// HoldEnds is when the hold must end; zero while there is none.
 	HoldEnds   time.Time
 	Conditions []Condition
+	// Focus is the peer that the two signals are about; zero: there is none.
+	// Settle is how long both must hold.
+	Focus  peer.InstanceID
+	Settle time.Duration
 
 	// RequeueAfter is when to decide again if nothing happens; 0: never.
 	RequeueAfter time.Duration

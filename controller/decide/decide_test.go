@@ -1,21 +1,20 @@
-package controller_test
+package decide_test
 
 import (
+	"github.com/handover-controller/handover/controller/decide/decidetest"
+
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/handover-controller/handover/controller"
+	. "github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )
 
 var (
-	both = func(s *Snapshot) {
-		hears(youngerPeer())(s)
-		answers(otherListed("Running"), ownListed("Running"))(s)
-	}
+	both       = decidetest.Both
 	bothAcking = func(s *Snapshot) {
 		hears(youngerPeer(), acking)(s)
 		answers(otherListed("Running"), ownListed("Stopping"))(s)
@@ -62,8 +61,7 @@ var _ = DescribeTable("Decide, row by row", decides,
 	Entry("announced and running, the peer's container unknown: serve", with(serving(), both, func(s *Snapshot) { s.Peers[0].Container = "" }), WorkloadRun, peer.PhaseServing, ReasonYoungerUnknown),
 	Entry("mode off: announced is enough", with(serving(), hears(youngerPeer()), off), WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
 	Entry("mode off: not announced", with(serving(), hears(youngerPeer(), phase(peer.PhaseStarting)), off), WorkloadRun, peer.PhaseServing, ReasonYoungerNotReady),
-	Entry("running, not heard just now, but a way vouches for it: step down", with(serving(), hears(youngerPeer(), heard(5*time.Second), vouchedFor(time.Second)), answers(otherListed("Running"), ownListed("Running"))), WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
-	Entry("running, a way vouched for it until now: serve", with(serving(), hears(youngerPeer(), heard(5*time.Second), vouchedFor(0)), answers(otherListed("Running"), ownListed("Running"))), WorkloadRun, peer.PhaseServing, ReasonYoungerSilent),
+	Entry("running, not heard just now, although its process lives: serve, it may be frozen", with(serving(), hears(youngerPeer(), heard(5*time.Second), vouchedFor(time.Second)), answers(otherListed("Running"), ownListed("Running"))), WorkloadRun, peer.PhaseServing, ReasonYoungerSilent),
 	Entry("running, announced, but seen to be dead: serve", with(serving(), hears(youngerPeer(), isDead), answers(otherListed("Running"), ownListed("Running"))), WorkloadRun, peer.PhaseServing, ReasonAlone),
 	Entry("settle: both just now", with(serving(), both, func(s *Snapshot) { s.Policy.Settle = 5 * time.Second }), WorkloadRun, peer.PhaseServing, ReasonSettling),
 	Entry("settle: for long enough", with(serving(), both, settled(5*time.Second), heardSince(6*time.Second)), WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
@@ -86,7 +84,7 @@ var _ = DescribeTable("Decide, row by row", decides,
 	Entry("released, silent for 10 s: serve", with(serving(), hears(youngerPeer(), heard(10*time.Second)), releasedFor(time.Hour, true)), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
 	Entry("released, the younger one is gone: serve", with(serving(), hears(youngerPeer(), isGone), releasedFor(time.Hour, true)), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
 	Entry("released, the younger one is seen to be dead: serve", with(serving(), hears(youngerPeer(), isDead), releasedFor(time.Hour, true)), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
-	Entry("released, silent for long, but a way vouches for it: stay", with(serving(), hears(youngerPeer(), heard(time.Minute), vouchedFor(time.Second)), releasedFor(time.Hour, true)), WorkloadStay, peer.PhaseReleased, ReasonReleased),
+	Entry("released, silent for long, although its process lives: serve, it may be frozen", with(serving(), hears(youngerPeer(), heard(10*time.Second), vouchedFor(time.Second)), releasedFor(time.Hour, true)), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
 	Entry("released, the younger one is told: serve", with(serving(), hears(youngerPeer(), isTold, phase(peer.PhaseHolding)), releasedFor(time.Hour, true)), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
 	Entry("released, the younger one is absent: serve", with(serving(), hears(youngerPeer(), heard(2*time.Second)), answers(ownListed("Running")), releasedFor(time.Hour, true)), WorkloadRun, peer.PhaseStarting, ReasonYoungerLost),
 	Entry("released, missing from the list but heard since: stay", with(serving(), hears(youngerPeer(), heard(10*time.Millisecond)), answers(ownListed("Running")), releasedFor(time.Hour, true)), WorkloadStay, peer.PhaseReleased, ReasonReleased),
@@ -120,7 +118,7 @@ var _ = DescribeTable("Decide, row by row", decides,
 	Entry("told, listed, its instance is gone and was not told: hold", with(serving(), told(time.Second), hears(youngerPeer(), isGone), answers(otherListed("Running"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, listed as Stopping, but it lives and is not told: hold", with(serving(), told(time.Second), hears(youngerPeer()), answers(otherListed("Stopping"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, listed as Stopping, and silent: a plain stop", with(serving(), told(time.Second), hears(youngerPeer(), heard(4*time.Second)), answers(otherListed("Stopping"), ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
-	Entry("told, heard before but removed: a plain stop", with(serving(), told(time.Second), hears(youngerPeer(), heard(900*time.Millisecond)), answers(ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, silent for a second and not listed: a plain stop", with(serving(), told(2*time.Second), hears(youngerPeer(), heard(time.Second)), answers(ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
 	Entry("told, an older one serves and acknowledges: step down", with(serving(), told(time.Second), hears(youngerPeer(), acking, firstStart(thisBoot, time.Second)), answers(otherListed("Running"), ownListed("Stopping"))), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorServes),
 	Entry("told, a released one that is not told: hold, it will serve again", with(serving(), told(time.Second), hears(youngerPeer(), phase(peer.PhaseReleased)), answers(otherListed("Running"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, announced and running, not acknowledging: hold", with(serving(), told(time.Second), hears(youngerPeer()), answers(otherListed("Running"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
@@ -128,7 +126,7 @@ var _ = DescribeTable("Decide, row by row", decides,
 	Entry("told, all three: step down", with(serving(), told(time.Second), bothAcking), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorServes),
 	Entry("told, all three, for less than policy.settle: hold", with(serving(), told(time.Second), bothAcking, settles(1001*time.Millisecond)), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, all three, for policy.settle: step down", with(serving(), told(time.Second), bothAcking, settles(time.Second)), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorServes),
-	Entry("told, all three, policy.settle is longer than the hold: step down at its end", with(serving(), told(6500*time.Millisecond), bothAcking, settles(time.Minute)), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorServes),
+	Entry("told, all three, policy.settle is longer than the hold: step down at its end", with(serving(), told(6500*time.Millisecond), bothAcking, settles(time.Minute)), WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
 	Entry("told, acknowledging, not running: hold", with(serving(), told(time.Second), hears(youngerPeer(), acking), answers(otherListed("Installed"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, acknowledging, unknown for a moment: hold", with(serving(), told(2*time.Second), unreachable, hears(youngerPeer(), acking)), WorkloadRun, peer.PhaseHolding, ReasonHolding),
 	Entry("told, acknowledging, unknown for a third of the hold: step down", with(serving(), told(2170*time.Millisecond), unreachable, hears(youngerPeer(), acking)), WorkloadDrain, peer.PhaseDraining, ReasonSuccessorTrusted),

@@ -1,4 +1,4 @@
-package controller_test
+package decide_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	. "github.com/handover-controller/handover/controller"
+	. "github.com/handover-controller/handover/controller/decide"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/supervisor"
 )

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"github.com/handover-controller/handover/peer"
@@ -50,7 +50,7 @@ func (w *world) markerAtStart() MarkerWish {
 	released := false
 	for i := range w.Peers {
 		p := &w.Peers[i]
-		if p.Ended() || w.relate(p) != older {
+		if p.Ended() || w.relate(p) != Older {
 			continue
 		}
 		if p.Phase != peer.PhaseReleased {

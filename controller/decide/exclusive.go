@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import (
 	"strings"
@@ -76,7 +76,7 @@ func (w *world) claimed() string {
 			continue
 		}
 		age := w.relate(p)
-		if runs(p) || age == unordered || age == younger && p.Phase == peer.PhasePrepared {
+		if runs(p) || age == AgeUnknown || age == Younger && p.Phase == peer.PhasePrepared {
 			return "another instance said that it is " + p.Phase.String()
 		}
 	}

@@ -1,4 +1,4 @@
-package controller
+package decide
 
 import "time"
 
@@ -38,8 +38,8 @@ type Condition struct {
 	LastTransitionTime time.Time       `json:"lastTransitionTime"`
 }
 
-// transition takes over the times of conditions whose status did not change.
-func transition(before, now []Condition, at time.Time) []Condition {
+// Transition takes over the times of conditions whose status did not change.
+func Transition(before, now []Condition, at time.Time) []Condition {
 	for i := range now {
 		now[i].LastTransitionTime = at
 		for _, b := range before {

@@ -1,0 +1,242 @@
+package decide_test
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	. "github.com/handover-controller/handover/controller/decide"
+	"github.com/handover-controller/handover/peer"
+)
+
+// stalled says that this process did not run, from and to so long ago.
+func stalled(from, to time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Stall = Stall{From: ago(from), To: ago(to)} }
+}
+
+func pressed(before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Self.PressedAt = ago(before) }
+}
+
+func grace(d time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Policy.StopGracePeriod = d }
+}
+
+func refused(before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.RefusedAt = ago(before) }
+}
+
+// hadSuccessor: there was one since the signal, and it was lost so long ago.
+func hadSuccessor(lost time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Memory.EverSuccessor, s.Memory.SuccessorLostAt = true, ago(lost) }
+}
+
+// took sets how long the last answer took, which came just now.
+func took(d time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Supervisor.RequestedAt, s.Supervisor.ReceivedAt = ago(d), now }
+}
+
+func anonymousSelf(s *Snapshot) { s.Self.Container = "" }
+
+var _ = DescribeTable("After a stall, silence is measured anew", decides,
+	Entry("told, nobody has answered during it: search",
+		with(serving(), told(3500*time.Millisecond), unreachable, stalled(3470*time.Millisecond, 0)),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("told, nobody has answered for a second since: a plain stop",
+		with(serving(), told(4500*time.Millisecond), unreachable, stalled(4470*time.Millisecond, time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, policy.discovery was over before it: a plain stop",
+		with(serving(), told(6*time.Second), unreachable, stalled(3*time.Second, 0)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, heard before it only: hold",
+		with(serving(), told(4*time.Second), unreachable, hears(youngerPeer(), phase(peer.PhaseStarting), heard(4500*time.Millisecond)), stalled(3900*time.Millisecond, 0)),
+		WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, the Supervisor was not asked during it: do not trust the successor alone",
+		with(serving(), told(6*time.Second), grace(time.Minute), unreachable, hears(youngerPeer(), acking), stalled(5*time.Second, 0)),
+		WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, the hold must end all the same",
+		with(serving(), told(6500*time.Millisecond), unreachable, hears(youngerPeer(), phase(peer.PhaseStarting)), stalled(5*time.Second, 0)),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("released, the younger one was not asked during it: stay",
+		with(serving(), hears(youngerPeer(), heard(12*time.Second)), releasedFor(time.Hour, true), stalled(11*time.Second, 0)),
+		WorkloadStay, peer.PhaseReleased, ReasonReleased),
+)
+
+var _ = DescribeTable("SIGTERM once more", decides,
+	Entry("with a successor: hold for 10 s less the drain",
+		with(serving(), told(10*time.Second), grace(time.Minute), pressed(6499*time.Millisecond), answers(otherListed("Running"), ownListed("Stopping"))),
+		WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("and that is over",
+		with(serving(), told(10*time.Second), grace(time.Minute), pressed(6500*time.Millisecond), answers(otherListed("Running"), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("late: the first deadline stays",
+		with(serving(), told(6500*time.Millisecond), pressed(time.Second), answers(otherListed("Running"), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("while nobody is known: at once",
+		with(serving(), told(time.Second), grace(time.Minute), pressed(0), unreachable),
+		WorkloadDrain, peer.PhaseDraining, ReasonHurried),
+)
+
+var _ = DescribeTable("A list and a peer that disagree", decides,
+	Entry("told, an old list, the peer spoke 300 ms ago: hold",
+		with(serving(), told(time.Second), hears(youngerPeer(), phase(peer.PhaseStarting), heard(300*time.Millisecond)), answers(ownListed("Running"))),
+		WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, an empty list, this container unknown: it tells nothing",
+		with(serving(), told(time.Second), anonymousSelf, answers()),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("told, unreachable, an announcement with another secret was heard since: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), unreachable, refused(4*time.Second)),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("told, unreachable, one was heard before only: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), unreachable, refused(6*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("announced, an answer that takes 2.2 s: step down",
+		with(serving(), hears(youngerPeer()), answers(otherListed("Running"), ownListed("Running")), took(2200*time.Millisecond)),
+		WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
+)
+
+var _ = DescribeTable("A successor that ended without having been told", decides,
+	Entry("is listed as exited: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("was seen to die, and nobody can be asked: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(2*time.Second), unreachable, hears(youngerPeer(), isDead, heard(2*time.Second))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("was removed: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("was being stopped when it was listed last: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping")), func(s *Snapshot) { s.Supervisor.Containers[0].Stopped = true }),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("said that it was told: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), hears(youngerPeer(), isTold, isGone), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("is a leftover from before the signal: a plain stop",
+		with(serving(), told(time.Second), grace(time.Minute), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("at the end of the hold: drain",
+		with(serving(), told(6500*time.Millisecond), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+)
+
+// delayed is a drain that waits for policy.drain_delay, begun so long ago.
+func delayed(before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) {
+		s.Policy.DrainDelay = 3 * time.Second
+		s.Memory.Drain = &Drain{Since: ago(before), Reason: ReasonBothSignals, For: id(2), HandOver: true, Delayed: true}
+	}
+}
+
+var _ = DescribeTable("A drain before its first step", decides,
+	Entry("goes on while the younger one serves",
+		with(serving(), both, delayed(time.Second)), WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
+	Entry("is taken back when the younger one is dead",
+		with(serving(), hears(youngerPeer(), isDead), answers(otherListed("exited"), ownListed("Running")), delayed(time.Second)),
+		WorkloadRun, peer.PhaseServing, ReasonYoungerLost),
+	Entry("is taken back when the younger one is not ready any more",
+		with(serving(), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
+		WorkloadRun, peer.PhaseServing, ReasonYoungerLost),
+	Entry("is taken back when the younger one is silent for 4 s",
+		with(serving(), hears(youngerPeer(), heard(4*time.Second)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
+		WorkloadRun, peer.PhaseServing, ReasonYoungerLost),
+	Entry("told, is taken back to holding",
+		with(serving(), hears(youngerPeer(), isGone), answers(otherListed("Running"), ownListed("Stopping")), delayed(time.Second), told(2*time.Second), grace(time.Minute)),
+		WorkloadRun, peer.PhaseHolding, ReasonYoungerLost),
+	Entry("is not taken back after it",
+		with(serving(), hears(youngerPeer(), isDead), delayed(time.Second), func(s *Snapshot) { s.Workload.Stopping = true }),
+		WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
+	Entry("is not taken back when the delay is over",
+		with(serving(), hears(youngerPeer(), isDead), delayed(3*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
+)
+
+// delays sets policy.drain_delay.
+func delays(d time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Policy.DrainDelay = d }
+}
+
+var _ = DescribeTable("The stop signal", func(s Snapshot, after time.Duration) {
+	d := Decide(s)
+	Expect(d.Workload).To(Equal(WorkloadDrain), d.Message)
+	Expect(d.SignalAt.Sub(s.Now)).To(Equal(after))
+},
+	Entry("waits for policy.drain_delay where another instance serves",
+		with(serving(), both, delays(3*time.Second)), 3*time.Second),
+	Entry("does not where nobody follows",
+		with(serving(), told(time.Second), answers(ownListed("Stopping")), delays(3*time.Second)), time.Duration(0)),
+	Entry("does not at the end of a hold that policy.drain_delay has not shortened",
+		with(serving(), told(6500*time.Millisecond), answers(otherListed("Running"), ownListed("Stopping")), delays(3*time.Second)), time.Duration(0)),
+	Entry("does not where only one may run",
+		with(serving(), both, delays(3*time.Second), func(s *Snapshot) { s.Policy.Exclusive = true }), time.Duration(0)),
+	Entry("waits for what is left of the hold",
+		with(serving(), told(6*time.Second), bothAcking, delays(3*time.Second)), 500*time.Millisecond),
+)
+
+// crashed is an instance whose workload has ended by itself soon after its start.
+func crashed(age time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) {
+		s.Self.Restarted, s.Self.ListeningSince = true, ago(age)
+		s.Workload = WorkloadFacts{Started: true, Ended: true, ExitCode: 3}
+	}
+}
+
+// holdingOlder holds, and was heard just now.
+func holdingOlder(steps ...func(*peer.Peer)) func(*Snapshot) {
+	return hears(youngerPeer(), append([]func(*peer.Peer){firstStart(thisBoot, time.Second), phase(peer.PhaseHolding), isTold}, steps...)...)
+}
+
+var _ = DescribeTable("A workload that ended early", decides,
+	Entry("in a crash loop, an older instance holds: stay until 10 s old",
+		with(serving(), crashed(9999*time.Millisecond), holdingOlder()), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("10 s old: end with its status",
+		with(serving(), crashed(10*time.Second), holdingOlder()), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("for the first time: end",
+		with(serving(), crashed(time.Second), holdingOlder(), func(s *Snapshot) { s.Self.Restarted = false }), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("nobody older: end",
+		with(serving(), crashed(time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("the older one has ended: end",
+		with(serving(), crashed(time.Second), holdingOlder(isGone)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("told: end",
+		with(serving(), crashed(time.Second), holdingOlder(), told(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+)
+
+var _ = DescribeTable("What is said at the end of a hold is for its cause alone",
+	func(s Snapshot, says, advises string) {
+		d := Decide(s)
+		Expect(d.Reason).To(Equal(ReasonHoldEnded))
+		Expect(d.Warning).To(BeTrue())
+		Expect(d.Message).To(ContainSubstring(says))
+		if advises == "" {
+			Expect(d.Message).NotTo(ContainSubstring("raise"))
+		} else {
+			Expect(d.Message).To(ContainSubstring(advises))
+		}
+	},
+	Entry("not ready", with(serving(), told(6500*time.Millisecond), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Stopping"))),
+		"no successor was ready in time", "raise stop_grace_period"),
+	Entry("settling", with(serving(), told(6500*time.Millisecond), bothAcking, settles(time.Minute)),
+		"not yet for policy.settle", "lower policy.settle"),
+	Entry("not reported running", with(serving(), told(6500*time.Millisecond), hears(youngerPeer(), acking), answers(otherListed("Installed"), ownListed("Stopping"))),
+		"did not report it running", ""),
+	Entry("not acknowledging", with(serving(), told(6500*time.Millisecond), hears(youngerPeer()), answers(otherListed("Running"), ownListed("Stopping"))),
+		"has not acknowledged", ""),
+	Entry("crashed", with(serving(), told(6500*time.Millisecond), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))),
+		"the successor has ended", ""),
+	Entry("nobody known", with(serving(), told(6500*time.Millisecond), answers()),
+		"no successor was heard or listed", ""),
+)
+
+var _ = Describe("An instance beside another one of unknown age", func() {
+	It("says that no hand-over happens, and why", func() {
+		s := with(serving(), hears(youngerPeer(), func(p *peer.Peer) { p.FirstStart, p.Container = peer.FirstStart{}, "" }))
+		d := Decide(s)
+		Expect(d.Reason).To(Equal(ReasonAgeUnknown))
+		Expect(d.Message).To(ContainSubstring("no hand-over happens"))
+	})
+
+	It("knows its age without containers, by the start of the processes", func() {
+		s := with(serving(), off, anonymousSelf, hears(youngerPeer(), inContainer("")))
+		Expect(Decide(s).Reason).To(Equal(ReasonBothSignals))
+	})
+})

@@ -18,6 +18,10 @@
 // exit code is that of tini and Docker: the command's own, 128+n for signal n,
 // 127 if it was not found, 126 if it could not be executed.
 //
+// Nothing outside is changed through what another user planted: the readiness
+// file of an earlier run is removed, but no folder, nothing that a link in its
+// place leads to, and nothing behind a link of another user.
+//
 // A signal never hits a stranger: processes are signalled only while they
 // stand unreaped under a lock, so that their number cannot have been reused.
 //
@@ -45,8 +49,9 @@
 //
 //   - Signals that were ignored when this process started stay ignored for
 //     the command only for SIGHUP, SIGINT, and the job control signals. The Go
-//     runtime replaces the others' disposition before main is reached; the
-//     command gets their default.
+//     runtime replaces the others' disposition before main is reached, and does
+//     not tell what it was; the command gets their default. What is to be
+//     ignored is to be said in the command: sh -c 'trap "" USR1; exec service'.
 //   - Standard streams that were closed when this process started are
 //     /dev/null for the command: the Go runtime opens them.
 //   - If this process dies by SIGKILL, the main process is killed with it

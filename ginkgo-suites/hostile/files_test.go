@@ -154,11 +154,17 @@ func (r *rig) deaf() string {
 	return dir
 }
 
-// waits reports whether a thread of the instance waits in a file system.
+// waits reports whether a thread of the instance waits in that file system. Where
+// the kernel does not tell in which, any one counts.
 func (i *instance) waits() bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", i.cmd.Process.Pid))
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", i.cmd.Process.Pid))
 	for _, t := range threads {
-		if where, _ := os.ReadFile(t); strings.Contains(string(where), "fuse") {
+		where, err := os.ReadFile(filepath.Join(t, "wchan"))
+		if strings.Contains(string(where), "fuse") {
+			return true
+		}
+		stat, _ := os.ReadFile(filepath.Join(t, "stat"))
+		if (err != nil || string(where) == "0") && strings.Contains(string(stat), ") D ") {
 			return true
 		}
 	}
@@ -304,16 +310,19 @@ var _ = Describe("An init that wants to be process 1", func() {
 	})
 })
 
-var _ = Describe("A deferral for ever", func() {
-	It("is refused, with what is allowed", func() {
-		a := newRig().container("a").serve()
+var _ = DescribeTable("A deferral for longer than is allowed is refused, with what is allowed",
+	func(limit, wish, allowed string) {
+		a := newRig().container("a").serve("HANDOVER_POLICY_DEFER_LIMIT=" + limit)
 		a.ready()
 		a.until("serving", patience)
-		cmd := exec.Command(program, "defer", "2562047h")
+		cmd := exec.Command(program, "defer", wish)
 		cmd.Env = a.environ()
 		text, _ := cmd.CombinedOutput()
 		Expect(cmd.ProcessState.ExitCode()).To(Equal(1))
-		Expect(string(text)).To(ContainSubstring("at most 1h0m0s is allowed (policy.defer_limit)"))
+		Expect(string(text)).To(ContainSubstring("at most " + allowed + " is allowed (policy.defer_limit)"))
 		Expect(a.status().Instance.DeferredUntil).To(BeNil())
-	})
-})
+	},
+	Entry("by default", "", "2562047h", "1h0m0s"),
+	Entry("by configuration", "5m", "301s", "5m0s"),
+	Entry("where none is allowed", "0", "1ms", "0s"),
+)

@@ -476,4 +476,9 @@ func (c *Controller) release() uint64 {
 
 // refusedAt is when an announcement of this service was last dropped because of
 // its signature; zero: never.
-func (c *Controller) refusedAt() time.Time { return time.Time{} }
+func (c *Controller) refusedAt() time.Time {
+	if p, tells := c.o.Peers.(interface{ Refused() time.Time }); tells {
+		return p.Refused()
+	}
+	return time.Time{}
+}

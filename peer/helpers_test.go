@@ -50,7 +50,9 @@ func join(container int, change func(*peer.Config), networks ...*peertest.Networ
 func (m *member) id() peer.InstanceID { return m.cfg.Self.Instance }
 
 // uptime is a boot clock that goes with virtual time.
-func uptime() time.Duration { return time.Hour + time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) }
+func uptime() time.Duration {
+	return time.Hour + time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
+}
 
 // sees returns the record of the other, nil if there is none.
 func (m *member) sees(other *member) *peer.Peer {

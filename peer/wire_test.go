@@ -36,6 +36,8 @@ func saidBy(a *peer.Announcement) said {
 	}
 	set("told", a.Told, true)
 	set("ask", a.Ask, true)
+	set("timed", a.Timed, true)
+	set("listens", a.Listens, true)
 	set("forgetAfterSeconds", a.ForgetAfter > 0, a.ForgetAfter.Seconds())
 	set("firstStart", a.FirstStart.Known(), map[string]any{
 		"boot": hex.EncodeToString(a.FirstStart.Boot[:]), "ns": fmt.Sprint(int64(a.FirstStart.Since)),

@@ -30,7 +30,7 @@ func All() []Scenario {
 				s.begin(patient("A"))
 				s.deploy(b)
 				s.untilStarted("B", 2) // from then on it stays until it is 10 s old
-				s.pause(3*time.Second)
+				s.pause(3 * time.Second)
 			},
 			expect: expectation{serving: []string{"A"}},
 		},

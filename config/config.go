@@ -125,6 +125,12 @@ func (c *Config) AliveAfter() time.Duration {
 	return min(aliveAfter, max((c.Hold()-c.Policy.Settle)/2, DrainMargin/5))
 }
 
+// ListensWithin is the same where an older instance says that its service listens:
+// most likely this one's will, too, so it is given all of the hold but a second.
+func (c *Config) ListensWithin() time.Duration {
+	return max(c.AliveAfter(), c.Hold()-c.Policy.Settle-time.Second)
+}
+
 // Process says how to treat the workload and what to run around it.
 type Process struct {
 	StopSignal syscall.Signal `mapstructure:"stop_signal"`

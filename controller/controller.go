@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -116,6 +117,7 @@ type Controller struct {
 
 	orders    orders
 	obeyed    obeyed
+	listens   bool      // the workload is ready because it listens on a TCP port
 	looked    time.Time // when the loop last looked at the world
 	expected  time.Time // when it was to look again; zero: when something happens
 	stall     decide.Stall
@@ -328,6 +330,12 @@ func (c *Controller) look() decide.Snapshot {
 	}
 	// The time of the signal, not now: the loop may have been busy.
 	c.self.ToldAt, c.self.PressedAt, c.self.Hurry = c.obeyed.toldAt, c.obeyed.pressedAt, c.obeyed.hurry
+	c.listens = state.Listens
+	if w, can := c.o.Workload.(interface{ ExpectListening() }); can && slices.ContainsFunc(peers, func(p peer.Peer) bool {
+		return p.Listens && !p.Ended()
+	}) {
+		w.ExpectListening()
+	}
 	now := time.Now()
 	switch {
 	case now.Sub(began) > stalledAfter:
@@ -399,7 +407,7 @@ func planOf(p *decide.Policy, signalAt, killAt time.Time) workload.Plan {
 func (c *Controller) say(d *decide.Decision, s *decide.Snapshot) {
 	c.o.Peers.Say(peer.Statement{
 		Phase: d.Phase, Told: s.Self.Told(), Ask: d.Ask, AskEvery: d.AskEvery,
-		Eager: d.Eager, Acks: d.Acks, Release: c.release(),
+		Eager: d.Eager, Acks: d.Acks, Release: c.release(), Listens: c.listens,
 	})
 }
 

@@ -120,7 +120,7 @@ func newWorkload(cfg *config.Config, argv []string, reaper *workload.Reaper, log
 		Preflight: workload.Command{Argv: cfg.Process.Preflight.Argv}, Exclusive: cfg.Policy.Exclusive,
 		Readiness: workload.Readiness{
 			HTTP: r.HTTP, TCP: r.TCP, Command: workload.Command{Argv: r.Command.Argv}, File: r.File, Notify: r.Notify,
-			After: r.After, AfterAuto: r.AfterAuto, Period: r.Period, Timeout: r.Timeout,
+			After: r.After, AfterAuto: r.AfterAuto, ListensWithin: cfg.ListensWithin(), Period: r.Period, Timeout: r.Timeout,
 			ServingPeriod: r.ServingPeriod, Failures: r.Failures,
 		},
 		Reaper: reaper, Logger: log,

@@ -179,7 +179,20 @@ func (r *run) listening(rd Readiness) func(context.Context) {
 }
 
 func (r *run) watchListening(ctx context.Context, rd Readiness, p *listeningProbe) {
-	if !r.poll(ctx, rd, p.probe, r.started.Add(rd.After)) {
+	giveUp := func() time.Time {
+		if r.w.expects.Load() && rd.ListensWithin > rd.After {
+			return r.started.Add(rd.ListensWithin)
+		}
+		return r.started.Add(rd.After)
+	}
+	probe := func(ctx context.Context) (string, error) {
+		found, err := p.probe(ctx)
+		if err == nil {
+			r.w.update(r, func(s *State) { s.Listens = true })
+		}
+		return found, err
+	}
+	if !r.poll(ctx, rd, probe, giveUp) {
 		return
 	}
 	why := r.w.State().NotReadyReason
@@ -190,11 +203,11 @@ func (r *run) watchListening(ctx context.Context, rd Readiness, p *listeningProb
 		if !sleep(ctx, pause) {
 			return
 		}
-		if found, err := probeOnce(ctx, rd.Timeout, p.probe); err == nil {
+		if found, err := probeOnce(ctx, rd.Timeout, probe); err == nil {
 			r.w.log.Warn("workload listens only now, and was taken for ready before: until now nobody may have served",
 				"after", time.Since(r.started).Round(time.Millisecond), "because", found,
 				"hint", "set one of readiness.http, tcp, command, file or notify, and a stop_grace_period that is long enough for it")
-			r.poll(ctx, rd, p.probe, time.Time{})
+			r.poll(ctx, rd, probe, nil)
 			return
 		}
 	}

@@ -14,12 +14,12 @@ type probe func(context.Context) (string, error)
 
 // polling returns a watch that asks the probe until the context ends.
 func (r *run) polling(rd Readiness, p probe) func(context.Context) {
-	return func(ctx context.Context) { r.poll(ctx, rd, p, time.Time{}) }
+	return func(ctx context.Context) { r.poll(ctx, rd, p, nil) }
 }
 
-// poll asks until the context ends, or, if giveUp is not zero, until that time
-// without the workload ever having been ready. It returns true in that case.
-func (r *run) poll(ctx context.Context, rd Readiness, p probe, giveUp time.Time) bool {
+// poll asks until the context ends, or, if giveUp is not nil, until that time, which
+// may move, without the workload ever having been ready. It returns true in that case.
+func (r *run) poll(ctx context.Context, rd Readiness, p probe, giveUp func() time.Time) bool {
 	pause := firstPause // before the next probe, while never ready
 	ready, ever, failures := false, false, 0
 	for {
@@ -51,8 +51,8 @@ func (r *run) poll(ctx context.Context, rd Readiness, p probe, giveUp time.Time)
 			wait = min(max(pause, took), rd.Period)
 			pause *= 2
 		}
-		if !ever && !giveUp.IsZero() {
-			left := time.Until(giveUp)
+		if !ever && giveUp != nil {
+			left := time.Until(giveUp())
 			if left <= 0 {
 				return true
 			}

@@ -38,6 +38,10 @@ type Readiness struct {
 	// namespace tells whether they listen, if it is the container's alone.
 	AfterAuto bool
 
+	// ListensWithin counts instead of After for AfterAuto, once
+	// [Workload.ExpectListening] was called. 0 is After.
+	ListensWithin time.Duration
+
 	// Period is the pause between two probes while not ready (default 500 ms).
 	// The first probe is made at once; the pauses before the next ones are
 	// 20, 40, 80 … ms, but never shorter than the probe itself took, up to

@@ -24,6 +24,9 @@ type State struct {
 	Ready bool
 	// EverReady tells that this run has been ready.
 	EverReady bool
+	// Listens tells that readiness auto has found a TCP socket on which this run
+	// listens.
+	Listens bool
 	// ReadySince is when Ready last became true; zero while it is false.
 	ReadySince time.Time
 	// NotReadyReason says why Ready is false, in words for people: what the

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -74,6 +75,8 @@ type Workload struct {
 	noNull    sync.Once // it was said that /dev/null is missing
 
 	starting sync.Mutex // held by Start and Close
+
+	expects atomic.Bool // the workload is expected to listen
 
 	mu     sync.Mutex
 	state  State
@@ -215,6 +218,11 @@ func (w *Workload) Resume() bool {
 	}
 	return true
 }
+
+// ExpectListening says that the workload will listen on a TCP port, most likely:
+// readiness auto then waits for that for [Readiness.ListensWithin] before it takes
+// the workload for ready because of its age.
+func (w *Workload) ExpectListening() { w.expects.Store(true) }
 
 // Signal sends a signal to the main process. The error is ErrNotRunning, or
 // the system's.

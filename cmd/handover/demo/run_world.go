@@ -308,6 +308,8 @@ func (w *world) onEvent(e simulator.Event) {
 		supervisor(MarkFault, "has ended: its API refuses connections")
 	case simulator.EventUp:
 		supervisor(MarkNote, "is back")
+	case simulator.EventFailed:
+		supervisor(MarkFault, "a step failed, and is tried again: %s", e.Reason)
 	case simulator.EventMarker:
 		supervisor(MarkNote, "has seen the file handover-complete")
 	case simulator.EventCreate:

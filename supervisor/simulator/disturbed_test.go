@@ -230,23 +230,25 @@ var _ = Describe("A disturbed simulated Supervisor", func() {
 	})
 
 	everyVersion("does not start a container again that was stopped or killed by hand, until there is another release", func(version string) {
-		for letter, end := range map[string]func(s *simulator.Simulator, id string) error{
-			"stop": func(s *simulator.Simulator, id string) error { return s.StopByHand(id, 0) },
-			"kill": func(s *simulator.Simulator, id string) error { return s.KillByHand(id) },
+		for how, end := range map[string]func(s *simulator.Simulator, id string) error{
+			"stopped": func(s *simulator.Simulator, id string) error { return s.StopByHand(id, 0) },
+			"killed":  (*simulator.Simulator).KillByHand,
 		} {
-			s, events := deployed(version)
-			Expect(end(s, s.Containers()[0].ID)).To(Succeed(), letter)
-			time.Sleep(time.Hour)
-			s.Down()
-			s.Up()
-			time.Sleep(time.Hour)
-			Expect(statuses(s)).To(Equal([]string{"exited"}), letter)
-			Expect(s.Settled()).To(BeTrue(), letter)
-			Expect(events.all()).NotTo(ContainElement(HaveField("Kind", simulator.EventStart)), letter)
-			s.SetTarget(release("B"))
-			time.Sleep(time.Minute)
-			Expect(statuses(s)).To(Equal([]string{"Running"}), letter)
-			s.Close()
+			func() {
+				s, events := deployed(version)
+				defer s.Close()
+				Expect(end(s, s.Containers()[0].ID)).To(Succeed(), how)
+				time.Sleep(time.Hour)
+				s.Down()
+				s.Up()
+				time.Sleep(time.Hour)
+				Expect(statuses(s)).To(Equal([]string{"exited"}), how)
+				Expect(s.Settled()).To(BeTrue(), how)
+				Expect(events.all()).NotTo(ContainElement(HaveField("Kind", simulator.EventStart)), how)
+				s.SetTarget(release("B"))
+				time.Sleep(time.Minute)
+				Expect(statuses(s)).To(Equal([]string{"Running"}), how)
+			}()
 		}
 	})
 

@@ -67,11 +67,17 @@ func (w *world) stepAside(b *candidate) Decision {
 
 // lingers reports whether an instance whose workload has ended by itself stays
 // for a moment: in a container that was restarted, so that this is a crash loop,
-// and while an older instance serves. See lingerFor.
+// if an older instance served at that time. See lingerFor.
 func (w *world) lingers() bool {
 	if w.Self.Told() || !w.Self.Restarted || w.Policy.Exclusive || w.reached(w.Self.ListeningSince.Add(lingerFor)) {
 		return false
 	}
+	w.memory.Lingers = w.memory.Lingers || w.olderServes()
+	return w.memory.Lingers
+}
+
+// olderServes reports whether an older instance says that it serves or holds.
+func (w *world) olderServes() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
 		serves := p.Phase == peer.PhaseServing || p.Phase == peer.PhaseHolding
@@ -86,7 +92,7 @@ func (w *world) lingers() bool {
 func (w *world) linger() Decision {
 	d := w.base(peer.PhaseStarting, WorkloadStay)
 	d.Ask, d.Warning, d.Reason = true, true, ReasonEndedEarly
-	d.Message = "the workload ended early, again, and the older instance serves: this container stays until it is 10 s old, so that a Supervisor can replace it"
+	d.Message = "the workload ended early, again, while an older instance serves: this container stays until it is 10 s old, so that a Supervisor can replace it"
 	d.Conditions = w.conditions(nil)
 	return d
 }

@@ -267,6 +267,9 @@ type Memory struct {
 	HadSuccessor, EverSuccessor bool
 	// SuccessorLostAt is when the last successor was lost; zero: never.
 	SuccessorLostAt time.Time
+	// Lingers: the workload has ended by itself, early and not for the first time,
+	// while an older instance served.
+	Lingers bool
 	// MarkerWritten: this instance wrote the marker and has not removed it.
 	MarkerWritten bool
 	// AloneChecked is the PeerLostAt for which the marker question is settled.

@@ -259,7 +259,7 @@ var _ = Describe("handover demo", Ordered, func() {
 		out, err := demo(path, dir, "--list").CombinedOutput()
 		Expect(err).NotTo(HaveOccurred())
 		for _, name := range []string{
-			"update", "crash-loop", "never-ready", "same-release", "rollback", "revert", "twice", "supervisor-down",
+			"update", "crash-loop", "never-ready", "same-release", "rollback", "revert", "twice", "supervisor-down", "supervisor-restarts",
 			"key-rotation", "old-restarts", "clock-back", "plain-stop", "device-stop", "without", "12", "14.13.9", "17.6", "19.0.5",
 		} {
 			Expect(string(out)).To(MatchRegexp(`(?m)^` + regexp.QuoteMeta(name) + ` `))

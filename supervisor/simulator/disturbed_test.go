@@ -147,6 +147,7 @@ var _ = Describe("A disturbed simulated Supervisor", func() {
 				s.Up()
 				time.Sleep(24 * time.Hour)
 				Expect(s.Containers()).To(HaveExactElements(HaveField("Release.ID", BeEquivalentTo(1001))))
+				Expect(s.Stuck()).To(BeTrue())
 				Expect(reasons(events)).To(HaveEach(ContainSubstring("same name as its current name")))
 				Expect(len(reasons(events))).To(And(BeNumerically(">", 80), BeNumerically("<", 110)), "a quarter of an hour apart in the end")
 				s.SetTarget(release("C"))
@@ -157,11 +158,26 @@ var _ = Describe("A disturbed simulated Supervisor", func() {
 				s.SetTarget(killed)
 				time.Sleep(time.Minute)
 				Expect(s.Settled()).To(BeTrue())
+				Expect(s.Stuck()).To(BeFalse())
 				Expect(s.Containers()).To(HaveExactElements(HaveField("Release.ID", BeEquivalentTo(1003))))
 				s.SetTarget(release("A"))
 				time.Sleep(2 * time.Minute)
 				Expect(s.Settled()).To(BeTrue(), "a new container can be handed over again")
 				Expect(s.Containers()).To(HaveExactElements(HaveField("Release.ID", BeEquivalentTo(1001))))
+			})
+		})
+
+		It("is not stuck after that where no step may fail, "+version, func() {
+			virtually("never fails", func() {
+				s, _ := deployed(version, func(o *simulator.Options) { o.NeverFails = true })
+				defer s.Close()
+				s.CrashAt(simulator.EventRename)
+				s.SetTarget(release("B"))
+				time.Sleep(5 * time.Second)
+				s.Up()
+				time.Sleep(time.Minute)
+				Expect(s.Settled()).To(BeTrue())
+				Expect(s.Containers()).To(HaveExactElements(HaveField("Release.ID", BeEquivalentTo(1002))))
 			})
 		})
 
@@ -214,23 +230,25 @@ var _ = Describe("A disturbed simulated Supervisor", func() {
 	})
 
 	everyVersion("does not start a container again that was stopped or killed by hand, until there is another release", func(version string) {
-		for letter, end := range map[string]func(s *simulator.Simulator, id string) error{
-			"stop": func(s *simulator.Simulator, id string) error { return s.StopByHand(id, 0) },
-			"kill": func(s *simulator.Simulator, id string) error { return s.KillByHand(id) },
+		for how, end := range map[string]func(s *simulator.Simulator, id string) error{
+			"stopped": func(s *simulator.Simulator, id string) error { return s.StopByHand(id, 0) },
+			"killed":  (*simulator.Simulator).KillByHand,
 		} {
-			s, events := deployed(version)
-			Expect(end(s, s.Containers()[0].ID)).To(Succeed(), letter)
-			time.Sleep(time.Hour)
-			s.Down()
-			s.Up()
-			time.Sleep(time.Hour)
-			Expect(statuses(s)).To(Equal([]string{"exited"}), letter)
-			Expect(s.Settled()).To(BeTrue(), letter)
-			Expect(events.all()).NotTo(ContainElement(HaveField("Kind", simulator.EventStart)), letter)
-			s.SetTarget(release("B"))
-			time.Sleep(time.Minute)
-			Expect(statuses(s)).To(Equal([]string{"Running"}), letter)
-			s.Close()
+			func() {
+				s, events := deployed(version)
+				defer s.Close()
+				Expect(end(s, s.Containers()[0].ID)).To(Succeed(), how)
+				time.Sleep(time.Hour)
+				s.Down()
+				s.Up()
+				time.Sleep(time.Hour)
+				Expect(statuses(s)).To(Equal([]string{"exited"}), how)
+				Expect(s.Settled()).To(BeTrue(), how)
+				Expect(events.all()).NotTo(ContainElement(HaveField("Kind", simulator.EventStart)), how)
+				s.SetTarget(release("B"))
+				time.Sleep(time.Minute)
+				Expect(statuses(s)).To(Equal([]string{"Running"}), how)
+			}()
 		}
 	})
 

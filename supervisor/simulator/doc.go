@@ -11,8 +11,14 @@
 // follow the Supervisor's source, with the times of the nearest recorded
 // version ([Version.Recorded] tells).
 //
-// What it does not do: several services, apps or networks, volumes, downloads
-// and starts that fail (a container that cannot be started stays "Installed"), delta updates, health checks (the engine reports no health to the
-// Supervisor), pausing, and the API's commands. A container has no file system
+// A Supervisor can be disturbed as real ones were: ended, killed between two
+// steps ([Simulator.CrashAt]) and started again, which repeats what it does to a
+// container that it was stopping. A step that fails is tried again after growing
+// pauses, perhaps for ever ([Simulator.Stuck]).
+//
+// What it does not do: more than two services (see [Options] for the second
+// one), several apps or networks, volumes, downloads that fail, delta updates,
+// health checks (the engine reports no health to the Supervisor), pausing, and
+// the API's commands but for [Simulator.Restart]. A container has no file system
 // and no namespaces of its own.
 package simulator

@@ -18,7 +18,7 @@ type stays int
 const (
 	notAtAll       stays = iota // it ends with its workload
 	whileOlder                  // until it is 10 s old, or the older instance ends
-	besideOlder                 // until it is 10 s old, if the older instance lived at the crash
+	besideOlder                 // from its second start on until it is 10 s old, if the older instance lived at the crash: as handover does it
 	fromFourthOn                // the same, and from its fourth start on in any case
 	early          = 10 * time.Second
 	crashesQuickly = 50 * time.Millisecond
@@ -84,7 +84,7 @@ func (i *instance) crash() {
 		case <-i.done:
 		}
 	case besideOlder, fromFourthOn:
-		if besides || i.r.stays == fromFourthOn && i.starts >= 4 {
+		if besides && i.starts >= 2 || i.r.stays == fromFourthOn && i.starts >= 4 {
 			select {
 			case <-time.After(rest):
 			case <-i.done:

@@ -47,6 +47,10 @@ type Options struct {
 	// Busy is a device under load: a container's start takes up to 3.2 s, and the
 	// old one is stopped up to 0.5 s after it (measured).
 	Busy bool
+	// NeverFails: no rename fails. Then a Supervisor that was killed between rename
+	// and create is not stuck, and a crash loop does not keep its own fix away. It
+	// is for tests of something else that wait until every target is applied.
+	NeverFails bool
 	// Beside names another service of the app; empty: there is none. It is the
 	// same in every release, so its container is only renamed. It has no process,
 	// and is not among [Simulator.Containers].
@@ -387,6 +391,14 @@ func (s *Simulator) Exit(id string, code int) error {
 	}
 	p.end(code)
 	return nil
+}
+
+// Stuck tells whether the last step failed: the Supervisor tries it again after
+// a pause, perhaps in vain for ever.
+func (s *Simulator) Stuck() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.applying && s.failures > 0
 }
 
 // Settled tells whether the target is applied and nothing is being stopped.

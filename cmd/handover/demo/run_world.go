@@ -55,6 +55,7 @@ type world struct {
 	logs      map[string]*tail
 	watching  map[string]context.CancelFunc
 	started   map[string]time.Duration
+	told      map[string]time.Duration // the first SIGTERM
 	loads     []*Load
 	running   *Load
 	late      time.Duration // at most so long this process waited for the processor
@@ -64,7 +65,7 @@ func newWorld(o Options, dir string) (*world, error) {
 	w := &world{
 		o: o, dir: dir, began: time.Now(), processes: &simulator.Processes{Dir: dir},
 		addresses: map[string]string{}, phases: map[string]string{}, logs: map[string]*tail{},
-		watching: map[string]context.CancelFunc{}, started: map[string]time.Duration{},
+		watching: map[string]context.CancelFunc{}, started: map[string]time.Duration{}, told: map[string]time.Duration{},
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	w.processes.Command, w.processes.Env, w.processes.Output, w.processes.Prepare = w.command, w.environ, w.output, w.prepare
@@ -308,6 +309,8 @@ func (w *world) onEvent(e simulator.Event) {
 		supervisor(MarkFault, "has ended: its API refuses connections")
 	case simulator.EventUp:
 		supervisor(MarkNote, "is back")
+	case simulator.EventFailed:
+		supervisor(MarkFault, "a step failed, and is tried again: %s", e.Reason)
 	case simulator.EventMarker:
 		supervisor(MarkNote, "has seen the file handover-complete")
 	case simulator.EventCreate:
@@ -354,6 +357,10 @@ func (w *world) signalled(e simulator.Event, at time.Duration, name string) {
 	}
 	after := ""
 	w.mu.Lock()
+	first, again := w.told[name]
+	if !again {
+		w.told[name] = at
+	}
 	youngest, since := "", time.Duration(0)
 	for other, started := range w.started {
 		if other != name && started > since {
@@ -361,6 +368,11 @@ func (w *world) signalled(e simulator.Event, at time.Duration, name string) {
 		}
 	}
 	w.mu.Unlock()
+	if again {
+		left := (first + e.Release.StopGracePeriod - at).Round(100 * time.Millisecond)
+		w.show(Event{At: at, Lane: name, Mark: MarkSigterm, Text: fmt.Sprintf("SIGTERM from the Supervisor once more; SIGKILL stays where it was, in %v", left)})
+		return
+	}
 	if youngest != "" && at-since < time.Second {
 		after = fmt.Sprintf(", %d ms after %s was started", (at - since).Milliseconds(), youngest)
 	}

@@ -135,6 +135,30 @@ func All() []Scenario {
 			expect: expectation{serving: []string{"B"}},
 		},
 		{
+			Name:    "supervisor-restarts",
+			Summary: "the Supervisor is restarted while A, told to stop, serves on until B is ready",
+			Lesson:  "The Supervisor told A to stop once more. A took that for what it is, and served on until B was ready.",
+			Takes:   15 * time.Second,
+			play: func(s *Stage) {
+				b := newRelease("B")
+				b.ReadyAfter = 6 * time.Second
+				b.HandoverTimeout = 500 * time.Millisecond // for Supervisors that wait
+				s.begin(patient("A"))
+				s.deploy(b)
+				s.untilPhase("A", "holding")
+				s.pause(500 * time.Millisecond)
+				s.note("the Supervisor is restarted")
+				s.supervisor(false)
+				s.pause(500 * time.Millisecond)
+				s.supervisor(true)
+				s.untilServing("B")
+				s.untilGone("A")
+				s.untilTold("A", 2)
+				s.pause(time.Second)
+			},
+			expect: expectation{serving: []string{"B"}},
+		},
+		{
 			Name:    "key-rotation",
 			Summary: "the service's API key is changed, which re-creates the container; the old key is refused",
 			Lesson:  "A's key was refused in the middle of the hand-over that the new key caused. A took that for what it is.",

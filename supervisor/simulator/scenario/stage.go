@@ -58,6 +58,7 @@ type Stage struct {
 type stopping struct {
 	Stop
 	told  time.Time
+	times int // so often it was told
 	ended bool
 }
 
@@ -120,8 +121,10 @@ func (s *Stage) observe(e simulator.Event) {
 	defer s.mu.Unlock()
 	switch known := s.stops[e.Container]; {
 	case e.Kind == simulator.EventKill && e.Signal == syscall.SIGTERM && known == nil:
-		s.stops[e.Container] = &stopping{Stop: Stop{Name: s.Cast.Name(e.Container, e.Release)}, told: e.At}
+		s.stops[e.Container] = &stopping{Stop: Stop{Name: s.Cast.Name(e.Container, e.Release)}, told: e.At, times: 1}
 		s.order = append(s.order, e.Container)
+	case e.Kind == simulator.EventKill && e.Signal == syscall.SIGTERM:
+		known.times++
 	case e.Kind == simulator.EventKill && e.Signal == syscall.SIGKILL && known != nil:
 		known.Killed = true
 	case e.Kind == simulator.EventDie && known != nil:
@@ -232,6 +235,21 @@ func (s *Stage) untilStepsDown(name, other string) {
 
 func (s *Stage) untilGone(name string) {
 	s.until("container "+name+" is removed", func() bool { return s.container(name) == nil })
+}
+
+// untilTold waits until an instance was sent so many SIGTERMs; it may have ended
+// since.
+func (s *Stage) untilTold(name string, times int) {
+	s.until(fmt.Sprintf("%s is told to stop (%d times)", name, times), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, stop := range s.stops {
+			if stop.Name == name && stop.times >= times {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func (s *Stage) untilStarted(name string, times int) {

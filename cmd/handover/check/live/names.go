@@ -40,6 +40,7 @@ const (
 	supervisorVersion    name = "supervisor.version"
 	supervisorBehaviour  name = "supervisor.behaviour"
 	supervisorContainers name = "supervisor.containers"
+	supervisorUpdate     name = "supervisor.update"
 	supervisorInstance   name = "supervisor.instance"
 	supervisorStrategy   name = "supervisor.strategy"
 

@@ -23,6 +23,7 @@ type answers struct {
 	viewErr error
 	version string
 	verErr  error
+	target  supervisor.Target // to explain; zero if there is none, or no answer
 }
 
 // askSupervisor asks what can be asked, at once: one after the other it could
@@ -43,6 +44,7 @@ func askSupervisor(ctx context.Context, cfg *config.Config) *answers {
 	all.Go(func() { a.ping = client.Ping(ctx); a.pinged = time.Since(began) })
 	all.Go(func() { a.view, a.viewErr = client.View(ctx) })
 	all.Go(func() { a.version, a.verErr = client.Version(ctx) })
+	all.Go(func() { a.target, _ = client.Target(ctx, cfg.Service.AppID, cfg.Service.Name) })
 	all.Wait()
 	return a
 }

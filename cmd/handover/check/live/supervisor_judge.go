@@ -49,6 +49,7 @@ func (f *facts) judgeSupervisor(r *report) {
 	f.judgeKey(r, a)
 	f.judgeVersion(r, a)
 	f.judgeContainers(r, a)
+	f.judgeUpdate(r, a)
 	f.judgeInstanceView(r, a)
 	f.judgeStrategy(r, a)
 }
@@ -156,6 +157,39 @@ func (f *facts) judgeContainers(r *report, a *answers) {
 	default:
 		r.ok(supervisorContainers, "the Supervisor lists this container as %s, and %s of the service in all", string(own.Status), containers(len(mine)))
 	}
+}
+
+// judgeUpdate looks for an update that nobody goes on with. The Supervisor's
+// own log is out of sight, so what is found may be on its way, too.
+func (f *facts) judgeUpdate(r *report, a *answers) {
+	if a.viewErr != nil || f.container() == "" {
+		return
+	}
+	own, listed := a.view.Find(string(f.container()))
+	if !listed {
+		return // said above
+	}
+	mine, applying := a.view.Of(f.cfg.Service.AppID, f.cfg.Service.Name), a.view.AppState == "applying"
+	for _, c := range mine {
+		id := c.ID[:min(len(c.ID), 12)]
+		switch {
+		case c.ID == own.ID:
+		case c.Status == supervisor.StatusExited:
+			r.warn(supervisorUpdate, "the container %s of the service is there and does not run (exited): it was stopped or killed by hand, or its restart policy let it end", id).because(
+				"neither the Supervisor nor the engine starts it again: if it is the new one, nobody takes over from this one",
+				"restart the service in the dashboard, or push another release")
+			return
+		case c.Status == supervisor.StatusInstalled:
+			r.note(supervisorUpdate, "the container %s of the service was created and does not run. If that lasts for longer than a few seconds, it cannot be started: the Supervisor's log on the device (journalctl -u balena-supervisor) says why, for example that a port of ports: is taken. The Supervisor then stops the old container first", id)
+			return
+		}
+	}
+	if applying && len(mine) == 1 && a.target.Status == supervisor.StatusDownloaded && a.target.Commit != a.view.Commit {
+		r.note(supervisorUpdate, "an update waits: the image of release %s is here, and there is no container of it. If that lasts although the images of all services are here, a step of the Supervisor fails again and again, and its log on the device (journalctl -u balena-supervisor) has which. \"Renaming a container with the same name as its current name\": it was killed in the middle of a hand-over, and can never hand over this container; push one release without the label io.balena.update.strategy, which interrupts the service once, then the label again. \"no such container - sandbox … not found\": this container is restarted again and again, and each try found it not running; restart the service",
+			strconv.FormatInt(a.target.ReleaseID, 10))
+		return
+	}
+	r.ok(supervisorUpdate, "no update is stuck, as far as can be seen")
 }
 
 // containers is a number of them, in words.

@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,6 +49,16 @@ var _ = Describe("What is judged of the Supervisor", func() {
 	listed := func(c ...supervisor.Container) change {
 		return func(f *facts) { f.supervisor.view.Containers = c }
 	}
+	beside := func(status supervisor.Status) change {
+		return listed(supervisor.Container{ID: ownLong, Service: "main", AppID: app, Status: supervisor.StatusRunning},
+			supervisor.Container{ID: strings.Repeat("b", 64), Service: "main", AppID: app, Status: status})
+	}
+	waiting := func(status supervisor.Status) change {
+		return func(f *facts) {
+			f.supervisor.view.AppState, f.supervisor.view.Commit = "applying", "aaa"
+			f.supervisor.target = supervisor.Target{ReleaseID: 1002, Commit: "bbb", Status: status}
+		}
+	}
 	unauthorized := refused(401, supervisor.KindUnauthorized)
 	down := &supervisor.Error{Op: "ping", Kind: supervisor.KindUnreachable, Err: syscall.ECONNREFUSED}
 	DescribeTable("is", judged,
@@ -81,6 +92,12 @@ var _ = Describe("What is judged of the Supervisor", func() {
 		Entry("no list", nil, view(refused(404, supervisor.KindNotFound)), supervisorContainers, check.Error, "has no list"),
 		Entry("no usable list", nil, view(refused(503, supervisor.KindServer)), supervisorContainers, check.Warning, "server"),
 		Entry("a list, and no own id", nil, change(func(f *facts) { f.identity.self.Container = "" }), supervisorContainers, check.Note, "1 container of service main"),
+		Entry("no update", nil, nil, supervisorUpdate, check.OK, "no update is stuck"),
+		Entry("another container that was stopped by hand", nil, beside(supervisor.StatusExited), supervisorUpdate, check.Warning, "the container bbbbbbbbbbbb of the service is there and does not run (exited)"),
+		Entry("another container that was not started", nil, beside(supervisor.StatusInstalled), supervisorUpdate, check.Note, "the container bbbbbbbbbbbb of the service was created and does not run"),
+		Entry("another container that runs", nil, beside(supervisor.StatusRunning), supervisorUpdate, check.OK, "no update is stuck"),
+		Entry("an update that waits", nil, waiting(supervisor.StatusDownloaded), supervisorUpdate, check.Note, "Renaming a container with the same name as its current name"),
+		Entry("an update that is downloaded", nil, waiting(supervisor.StatusDownloading), supervisorUpdate, check.OK, "no update is stuck"),
 		Entry("what the instance has", nil, nil, supervisorInstance, check.OK, "an answer of 1m0s ago"),
 		Entry("what the instance lacks", nil, change(func(f *facts) { f.instance.status.Supervisor.Error = "supervisor: view: timeout" }), supervisorInstance, check.Warning, "view: timeout"),
 		Entry("an instance that does not ask", nil, change(func(f *facts) { f.instance.status.Supervisor.Mode = "off" }), supervisorInstance, check.Warning, "does not ask"),

@@ -290,6 +290,9 @@ func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, erro
 			c.expected = s.Now
 			continue
 		}
+		if s.Self.Told() {
+			c.poller.watch(ctx)
+		}
 		for _, due := range []time.Time{
 			c.poller.step(ctx, s.Now, d.Poll, d.AskSince, s.Self.Told()),
 			c.flight.step(ctx, s.Now, d.Preflight),
@@ -326,7 +329,7 @@ func (c *Controller) look() decide.Snapshot {
 	peers := c.o.Peers.Peers()
 	state := c.o.Workload.State()
 	for _, o := range c.orders.take() {
-		c.obeyed.obey(o, c.poller.absence())
+		c.obeyed.obey(o, c.poller.away.get())
 	}
 	// The time of the signal, not now: the loop may have been busy.
 	c.self.ToldAt, c.self.PressedAt, c.self.Hurry = c.obeyed.toldAt, c.obeyed.pressedAt, c.obeyed.hurry

@@ -35,6 +35,8 @@ const (
 	// impatience is how long an instance that is told waits for an answer before
 	// it asks again beside that request: it may hang.
 	impatience = time.Second
+	// pingEvery is the pause between two pings while this instance is told.
+	pingEvery = 250 * time.Millisecond
 	// besideAtMost requests may be under way at a time.
 	besideAtMost = 3
 )
@@ -59,8 +61,36 @@ var errPanicked = errors.New("controller: the Supervisor's answer was not unders
 
 // absence is the last time in which the Supervisor did not answer, as far as
 // requests tell: from the end of the first one that failed to that of the last.
-// An answer of 401 is one.
+// An answer that is an error is one.
 type absence struct{ since, until time.Time }
+
+// absences notes them. Its methods may be called from any goroutine.
+type absences struct {
+	mu   sync.Mutex
+	last absence
+	away bool
+}
+
+// note takes in how a request ended.
+func (a *absences) note(now time.Time, err error) {
+	var e *supervisor.Error
+	away := errors.As(err, &e) && (e.Kind == supervisor.KindUnreachable || e.Kind == supervisor.KindTimeout)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if away && !a.away {
+		a.last.since = now
+	}
+	if away {
+		a.last.until = now
+	}
+	a.away = away
+}
+
+func (a *absences) get() absence {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
 
 // poller asks the Supervisor, one request at a time unless this instance is told
 // and an answer does not come. Its methods belong to the loop; only the requests
@@ -78,8 +108,8 @@ type poller struct {
 	inFlight       int
 	sentAt, doneAt time.Time // of the last request that was sent; doneAt: of any
 	newestAt       time.Time // when the newest request was sent that is over
-	away           absence
-	isAway         bool
+	away           absences
+	watched        bool
 	failures       int
 	spare          float64 // requests that may be sent out of turn
 	spareAt        time.Time
@@ -163,28 +193,42 @@ func (p *poller) received(now time.Time, a answer) bool {
 		return false
 	}
 	p.newestAt, p.doneAt, p.err = a.sent, now, a.err
-	var e *supervisor.Error
-	unauthorized := errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
-	if gone := a.err != nil && !unauthorized; gone {
-		if !p.isAway {
-			p.away.since = now
-		}
-		p.away.until = now
-		p.isAway = true
-	} else {
-		p.isAway = false
-	}
+	p.away.note(now, a.err)
 	if a.err != nil {
 		p.failures++
-		p.refused = p.refused || p.worked && unauthorized
+		var e *supervisor.Error
+		p.refused = p.refused || p.worked && errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
 		return true
 	}
 	p.failures, p.worked, p.refused = 0, true, false
 	return true
 }
 
-// absence returns when the Supervisor was last away.
-func (p *poller) absence() absence { return p.away }
+// watch sees to it that no absence of the Supervisor is missed from now on: one
+// that is restarted is away for less than a second, between two polls. A ping
+// costs it almost nothing, unlike those.
+func (p *poller) watch(ctx context.Context) {
+	pinger, can := p.supervisor.(interface{ Ping(context.Context) error })
+	if p.watched || !can {
+		return
+	}
+	p.watched = true
+	p.asking.Go(func() {
+		defer func() { _ = recover() }() // what the Supervisor says must not end the service
+		tick := time.NewTicker(pingEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := pinger.Ping(ctx); ctx.Err() == nil {
+				p.away.note(time.Now(), err)
+			}
+		}
+	})
+}
 
 // introduced reports whether the Supervisor has answered once, or was asked
 // often enough at the start.

@@ -514,6 +514,12 @@ func (s *supervisorFake) View(ctx context.Context) (supervisor.View, error) {
 	return v, nil
 }
 
+func (s *supervisorFake) Ping(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble
+}
+
 func (s *supervisorFake) Releases(context.Context, string) (supervisor.Releases, error) {
 	return supervisor.Releases{ByImage: map[int64]supervisor.ImageRelease{}}, nil
 }

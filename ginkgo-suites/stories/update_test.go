@@ -467,6 +467,28 @@ var _ = Describe("A plain stop", func() {
 		}
 	})
 
+	story("repeated by a Supervisor that was away between two polls only changes nothing", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.start("b", plan{readyAfter: 20 * time.Second})
+		d.wait(time.Second)
+		a.term()
+		d.wait(time.Second)
+		asked := d.requested()
+		for d.requested() == asked {
+			d.wait(10 * time.Millisecond)
+		}
+		d.breaks(errDown)
+		d.wait(600 * time.Millisecond)
+		d.breaks(nil)
+		Expect(d.requested()).To(Equal(asked+1), "no poll has seen it")
+		d.wait(200 * time.Millisecond)
+		a.controller.Tell()
+		d.wait(20 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(d.serving()).To(Equal([]string{"b"}))
+		d.expectNoOutage()
+	})
+
 	story("repeated by a Supervisor that was restarted changes nothing", func(d *device) {
 		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
 		d.start("b", plan{readyAfter: 20 * time.Second})

@@ -80,6 +80,9 @@ func newDevice() *device {
 // now is the time since the story began.
 func (d *device) now() time.Duration { return time.Since(d.began) }
 
+// uptime is the boot clock of the device.
+func (d *device) uptime() time.Duration { return time.Hour + d.now() }
+
 // wait lets virtual time pass.
 func (d *device) wait(t time.Duration) {
 	time.Sleep(t)
@@ -195,6 +198,7 @@ func (c *container) run(p plan) {
 	c.node, err = peer.Start(peer.Config{
 		Self: self, Domain: peer.NewDomain(c.d.boot, app, service), Legacy: c.d.legacy,
 		Ways: []peer.Way{c.d.network.Attach(c.letter)}, Logger: logger(c.letter),
+		Uptime: c.d.uptime,
 	})
 	Expect(err).NotTo(HaveOccurred())
 	c.workload = newWorkload(c, p)

@@ -634,6 +634,7 @@ var _ = Describe("Others on the network", func() {
 				FirstStart: peer.FirstStart{Boot: peer.BootHash(d.boot), Since: time.Hour},
 			},
 			Domain: peer.NewDomain(d.boot, app, service), Ways: []peer.Way{d.network.Attach("forger")},
+			Uptime: d.uptime,
 		})
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { _ = forger.Close(canceled()) }()

@@ -17,8 +17,7 @@ import (
 	"github.com/handover-controller/handover/peer"
 )
 
-// farewell bounds what others may hold up the end of the process: those who
-// follow the status, and saying `gone`.
+// farewell bounds how long saying `gone` may hold up the end of the process.
 const farewell = 200 * time.Millisecond
 
 func newRun(load *loader, s streams) *cobra.Command {
@@ -106,7 +105,7 @@ func runService(load *loader, s streams, argv []string, signals <-chan os.Signal
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stopServing := serveStatus(ctx, cfg, ctl, log)
+	stopServing := serveStatus(ctx, cfg, &self, ctl, log)
 	defer stopServing()
 	go func() {
 		for {

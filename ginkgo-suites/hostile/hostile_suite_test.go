@@ -18,8 +18,13 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
-	if os.Getenv("HOSTILE_SUITE_ROLE") == "serve" {
+	switch os.Getenv("HOSTILE_SUITE_ROLE") {
+	case "serve":
 		os.Exit(serve())
+	case "crowd":
+		os.Exit(crowd())
+	case "impostor":
+		os.Exit(impostor())
 	}
 	os.Exit(m.Run())
 }

@@ -76,11 +76,7 @@ func (k *Keeper) Tend() {
 		k.say(slog.LevelWarn, "`handover status` and `handover probe` cannot reach this instance; the socket is tried again", err, "")
 		return
 	}
-	level := slog.LevelInfo
-	if !k.urgent {
-		level = slog.LevelWarn
-	}
-	k.say(level, "the status socket cannot be where it is configured; `handover status` and `handover probe` find it where it is", err, k.have[0].Path())
+	k.say(slog.LevelInfo, "the status socket cannot be where it is configured; `handover status` and `handover probe` find it where it is", err, k.have[0].Path())
 }
 
 // open has the socket at that path, if it has not.

@@ -165,7 +165,7 @@ func New(o Options) (*Controller, error) {
 	}
 	c.stopwatch = newStopwatch(c.counters)
 	c.journal.times = c.stopwatch
-	c.published.Store(&published{next: make(chan struct{})})
+	c.published.Store(&published{next: make(chan struct{}), rendering: new(rendering)})
 	return c, nil
 }
 

@@ -27,7 +27,6 @@ func (c *Controller) servePage(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", pagePolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	st := c.Status()
 	_, _ = w.Write([]byte(renderPage(&st))) // the reader may be gone
@@ -36,7 +35,6 @@ func (c *Controller) servePage(w http.ResponseWriter, _ *http.Request) {
 func serveScript(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write([]byte(pageScript))
 }
 

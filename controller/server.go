@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
+	"github.com/handover-controller/handover/controller/endpoint"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -14,17 +16,30 @@ import (
 const aliveWithin = 2 * time.Second
 
 // SocketHandler is Handler and POST /defer, for the workload: the one request
-// that changes anything.
+// that changes anything. Answers name the container, so that nobody takes them
+// for another's.
 func (c *Controller) SocketHandler() http.Handler {
 	mux := c.handler()
 	mux.HandleFunc("POST /defer", c.serveDefer)
-	return mux
+	return withHeader(endpoint.ContainerHeader, string(c.o.Self.Container), asDeclared(mux))
 }
 
 // Handler serves the status API: GET / (the status page), /status (JSON),
 // /metrics (Prometheus), /healthz, /readyz and /events (server-sent events, one
 // status for each round of the loop). It is read-only and shows no secrets.
-func (c *Controller) Handler() http.Handler { return c.handler() }
+func (c *Controller) Handler() http.Handler { return asDeclared(c.handler()) }
+
+// asDeclared has browsers take each answer for what it is said to be.
+func asDeclared(next http.Handler) http.Handler {
+	return withHeader("X-Content-Type-Options", "nosniff", next)
+}
+
+func withHeader(name, value string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(name, value)
+		next.ServeHTTP(w, r)
+	})
+}
 
 func (c *Controller) handler() *http.ServeMux {
 	mux := http.NewServeMux()
@@ -52,18 +67,15 @@ func (c *Controller) serveStatus(w http.ResponseWriter, _ *http.Request) {
 // serveEvents sends the status now, and again each time that the loop went
 // round, until the instance is over or the reader goes.
 func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
-	flusher := http.NewResponseController(w)
+	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	// A browser asks again that soon: somebody else may have the address by then.
-	_, _ = fmt.Fprint(w, "retry: 250\n\n")
+	_, _ = io.WriteString(w, "retry: 250\n\n")
 	for {
 		p := c.published.Load()
-		data, err := json.Marshal(p.status(&c.o))
-		if err != nil {
-			return
-		}
-		if _, err := fmt.Fprintf(w, "event: status\ndata: %s\n\n", data); err != nil || flusher.Flush() != nil {
+		_ = out.SetWriteDeadline(time.Now().Add(endpoint.WriteWithin)) // a test's has none
+		if _, err := w.Write(p.event(&c.o)); err != nil || out.Flush() != nil {
 			return
 		}
 		if p.decision.Exit {

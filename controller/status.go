@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"encoding/json"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/handover-controller/handover/controller/decide"
@@ -19,14 +22,32 @@ type published struct {
 	explained  explanation
 	handovers  []Handover
 	next       chan struct{} // closed when there is something newer
+	rendering  *rendering
 	reconciled bool
+}
+
+// rendering is what /events sends for a state. It is made when it is wanted for the
+// first time, once for everybody.
+type rendering struct {
+	making sync.Once
+	text   []byte
+}
+
+// event is the state as /events sends it.
+func (p *published) event(o *Options) []byte {
+	p.rendering.making.Do(func() {
+		if data, err := json.Marshal(p.status(o)); err == nil { // it has nothing that cannot be written
+			p.rendering.text = fmt.Appendf(nil, "event: status\ndata: %s\n\n", data)
+		}
+	})
+	return p.rendering.text
 }
 
 // publish lets others see the present state.
 func (c *Controller) publish(s *decide.Snapshot, d *decide.Decision) {
 	now := &published{
 		snapshot: *s, decision: *d, workload: c.journal.workload, events: c.journal.events,
-		failing: c.journal.failing, explained: c.explained, handovers: c.history.observe(s, d, c.release(), c.unwritable), next: make(chan struct{}), reconciled: true,
+		failing: c.journal.failing, explained: c.explained, handovers: c.history.observe(s, d, c.release(), c.unwritable), next: make(chan struct{}), rendering: new(rendering), reconciled: true,
 	}
 	close(c.published.Swap(now).next)
 }

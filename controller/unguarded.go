@@ -76,7 +76,7 @@ func (c *Controller) unguarded(ctx context.Context) (int, error) {
 func (c *Controller) lament(state *workload.State) {
 	old := c.published.Load()
 	now := *old
-	now.workload, now.failure, now.events, now.next = *state, c.failure, c.journal.events, make(chan struct{})
+	now.workload, now.failure, now.events, now.next, now.rendering = *state, c.failure, c.journal.events, make(chan struct{}), new(rendering)
 	now.snapshot.Workload = decide.WorkloadFacts{
 		Started: c.started, Ready: state.Ready, EverReady: state.EverReady,
 		Ended: c.started && !state.Running, ExitCode: state.ExitCode,

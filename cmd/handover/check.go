@@ -84,7 +84,7 @@ func runCheck(ctx context.Context, load *loader, file string) (check.Report, int
 		return nil, 0, err
 	}
 	o := live.Options{Loaded: loaded, Version: thisBuild().version}
-	if cl, err := newClient(loaded.Config.Status.Socket); err == nil { // else it is off, which is said
+	if cl, err := newClient(&loaded.Config); err == nil { // else it is off, which is said
 		o.Get = cl.get
 	}
 	report := live.Check(ctx, o)

@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/handover-controller/handover/config"
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/endpoint"
 )
 
 // requestTimeout bounds a request over the socket, but for those that follow.
@@ -19,27 +20,15 @@ const requestTimeout = 5 * time.Second
 // client speaks with the instance of this container over its socket.
 type client struct {
 	socket string
-	http   http.Client
+	ask    endpoint.Client
 }
 
-func newClient(socket string) (*client, error) {
-	if socket == "" {
+func newClient(cfg *config.Config) (*client, error) {
+	if cfg.Status.Socket == "" {
 		return nil, errors.New("status.socket is off, and `handover status`, `handover probe` and `handover defer` need it; with status.listen, ask /status and /healthz there")
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var first error
-		for _, path := range controller.SocketPaths(socket) {
-			c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-			if err == nil {
-				return c, nil
-			}
-			if first == nil {
-				first = err
-			}
-		}
-		return nil, first
-	}
-	return &client{socket: socket, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}, nil
+	socket := endpoint.SocketOf(cfg.Status.Socket, cfg.Service.ContainerID)
+	return &client{socket: cfg.Status.Socket, ask: endpoint.Client{Socket: socket}}, nil
 }
 
 // get asks for a path. The body of another answer than 200 is the error.
@@ -49,23 +38,31 @@ func (c *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 
 // do sends a request without a body, as get does.
 func (c *client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://handover"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := c.http.Do(req)
-	if errors.Is(err, context.DeadlineExceeded) {
+	body, err := c.ask.Do(ctx, method, path)
+	var refused *endpoint.RefusedError
+	switch {
+	case err == nil || errors.As(err, &refused):
+		return body, err
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("the instance on %s does not answer within %v: it hangs, or the device is overloaded; see the container's log", c.socket, requestTimeout)
+	case errors.Is(err, endpoint.ErrElsewhere), errors.Is(err, endpoint.ErrStranger):
+		return nil, fmt.Errorf("no instance of this container answers on %s: is `handover run` running in it? (%w)", c.socket, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("no instance answers on %s: is `handover run` running in this container? (%w)", c.socket, root(err))
+	return nil, fmt.Errorf("no instance answers on %s: is `handover run` running in this container? (%w)", c.socket, root(err))
+}
+
+// readStatus reads a status. Its texts are fit for a terminal.
+func readStatus(body io.Reader) (*controller.Status, error) {
+	var st controller.Status
+	if err := json.NewDecoder(body).Decode(&st); err != nil {
+		return nil, notUnderstood(err)
 	}
-	if answer.StatusCode != http.StatusOK {
-		defer func() { _ = answer.Body.Close() }()
-		text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096))
-		return nil, errors.New(strings.TrimSpace(string(text)))
-	}
-	return answer.Body, nil
+	endpoint.MakePrintable(&st)
+	return &st, nil
+}
+
+func notUnderstood(err error) error {
+	return fmt.Errorf("the answer is not understood: %s", endpoint.Printable(err.Error()))
 }
 
 // root returns the innermost error: the layers around it speak of HTTP, which

@@ -48,7 +48,7 @@ late, because the drain has begun, or if the time is too long.`,
 			defer func() { _ = body.Close() }()
 			var answer controller.Deferral
 			if err := json.NewDecoder(body).Decode(&answer); err != nil {
-				return failed(fmt.Errorf("the answer is not understood: %w", err))
+				return failed(notUnderstood(err))
 			}
 			if answer.DeferredUntil == nil {
 				_, err = fmt.Fprintln(s.out, "not deferred")

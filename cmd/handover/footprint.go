@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// memoryLimit is what the runtime should have at most, without the pages of the
+// program itself. It is far above what is ever needed at the same time.
+const memoryLimit = 12 << 20
+
 // smallFootprint trades speed that is never needed for memory and wake-ups: a
 // device is small and this process is idle nearly always.
 func smallFootprint() {
@@ -20,6 +24,9 @@ func smallFootprint() {
 	runtime.GOMAXPROCS(1)
 	// Collect from 0.8 MB of heap on instead of 4 MB; there is little to collect.
 	debug.SetGCPercent(20)
+	// Where much is thrown away at once, as for a crowd of connections, collect and
+	// give back before the rest of the container is short of memory.
+	debug.SetMemoryLimit(memoryLimit)
 }
 
 // giveBackOnceIdle gives back what only the start needed, once idle says that it

@@ -15,7 +15,8 @@ func newProbe(load *loader, s streams) *cobra.Command {
 		Long: `probe exits 0 if the instance of this container is healthy, else 1. It is
 healthy while its workload starts or serves, and after it has handed over: the
 engine restarts containers that are not, and must not restart that one. It is
-not healthy when a workload that was ready is not ready any more.`,
+not healthy when a workload that was ready is not ready any more. What another
+container's instance, or a process of another user, answers does not count.`,
 		Example: "  HEALTHCHECK CMD [\"handover\", \"probe\"]",
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {

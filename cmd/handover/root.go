@@ -162,6 +162,6 @@ func (l *loader) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := newClient(loaded.Config.Status.Socket)
+	c, err := newClient(&loaded.Config)
 	return c, failed(err)
 }

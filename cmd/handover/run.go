@@ -18,8 +18,7 @@ import (
 	"github.com/handover-controller/handover/peer"
 )
 
-// farewell bounds what others may hold up the end of the process: those who
-// follow the status, and saying `gone`.
+// farewell bounds how long saying `gone` may hold up the end of the process.
 const farewell = 200 * time.Millisecond
 
 func newRun(load *loader, s streams) *cobra.Command {
@@ -112,7 +111,7 @@ func runService(load *loader, s streams, argv []string, at *progress) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	stopServing := serveStatus(ctx, cfg, ctl, log)
+	stopServing := serveStatus(ctx, cfg, &self, ctl, log)
 	defer stopServing()
 	if s := at.built(wl, ctl); s != 0 {
 		log.Info("told to stop before the service was started: it is not started", "signal", s.String())

@@ -5,52 +5,45 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/handover-controller/handover/config"
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/endpoint"
 	"github.com/handover-controller/handover/peer"
 )
 
 // serveStatus serves the status API on the socket and, if configured, on an
 // address. It returns how to stop that.
-func serveStatus(ctx context.Context, cfg *config.Config, ctl *controller.Controller, log *slog.Logger) func() {
+func serveStatus(ctx context.Context, cfg *config.Config, self *peer.Self, ctl *controller.Controller, log *slog.Logger) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
 	if cfg.Status.Socket == "" {
 		log.Warn("status.socket is off: `handover status` and `handover probe` do not work here, so a HEALTHCHECK with them fails")
-	} else if l, err := controller.ListenSocket(cfg.Status.Socket); err != nil {
-		log.Warn("`handover status` and `handover probe` cannot reach this instance", "error", err)
 	} else {
-		serving.Go(func() {
-			defer serve(l, ctl.SocketHandler())()
-			<-ctx.Done()
-		})
+		o := endpoint.Options{Handler: ctl.SocketHandler(), Logger: log}
+		socket := &endpoint.Keeper{
+			Socket: endpoint.Socket{Path: cfg.Status.Socket, Container: string(self.Container)}, Logger: log,
+			Serve: func(l *endpoint.Listener) (end func()) { return endpoint.Serve(l, o) },
+			Changed: func() <-chan struct{} {
+				_, _, changed := ctl.Glance()
+				return changed
+			},
+		}
+		socket.Tend()
+		serving.Go(func() { socket.Run(ctx) })
 	}
 	if cfg.Status.Listen != "" {
-		a := &statusAddress{address: cfg.Status.Listen, shared: sharesAddresses(cfg.Network), ctl: ctl, log: log}
+		a := &statusAddress{address: cfg.Status.Listen, shared: sharesAddresses(cfg.Network), ctl: ctl, log: log, options: endpoint.Options{
+			Handler: ctl.Handler(), Logger: log, Names: endpoint.Names(cfg.Status.Listen, cfg.Service.Name, os.Getenv("BALENA_DEVICE_UUID")),
+		}}
 		serving.Go(func() { a.serve(ctx) })
 	}
 	return func() {
 		cancel()
-		serving.Wait()
-	}
-}
-
-// serve serves until the function that it returns is called. Who follows is told
-// of the end, but holds nothing up.
-func serve(l net.Listener, h http.Handler) (end func()) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(l) })
-	return func() {
-		short, done := context.WithTimeout(context.Background(), farewell)
-		defer done()
-		_ = server.Shutdown(short)
-		_ = server.Close()
 		serving.Wait()
 	}
 }
@@ -83,6 +76,7 @@ type statusAddress struct {
 	shared  bool
 	ctl     *controller.Controller
 	log     *slog.Logger
+	options endpoint.Options
 }
 
 // serve serves on the address whenever it is this instance's turn, until ctx ends.
@@ -92,7 +86,7 @@ func (a *statusAddress) serve(ctx context.Context) {
 		if l == nil {
 			continue
 		}
-		end := serve(l, a.ctl.Handler())
+		end := endpoint.Serve(l, a.options)
 		over := a.turn(ctx, false)
 		end()
 		if over {
@@ -136,7 +130,7 @@ func (a *statusAddress) listen(ctx context.Context) net.Listener {
 		if a.shared && phase == peer.PhaseReleased {
 			return nil
 		}
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.address)
+		l, err := endpoint.Listen(ctx, a.address)
 		if err == nil {
 			if said != "" {
 				a.log.Info("the status address is served now", "address", a.address)

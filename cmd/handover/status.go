@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/endpoint"
 )
 
 func newStatus(load *loader, s streams) *cobra.Command {
@@ -53,14 +55,26 @@ func printStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool, p 
 	}
 	defer func() { _ = body.Close() }()
 	if asJSON {
-		_, err := io.Copy(out, body)
+		data, err := io.ReadAll(body)
+		if err != nil {
+			return err
+		}
+		return printJSON(out, data)
+	}
+	st, err := readStatus(body)
+	if err != nil {
 		return err
 	}
-	var st controller.Status
-	if err := json.NewDecoder(body).Decode(&st); err != nil {
-		return fmt.Errorf("the answer is not understood: %w", err)
+	_, err = io.WriteString(out, describe(st, p))
+	return err
+}
+
+// printJSON prints what is JSON, and nothing that would be an order to a terminal.
+func printJSON(out io.Writer, data []byte) error {
+	if !json.Valid(data) {
+		return notUnderstood(errors.New("it is no JSON text"))
 	}
-	_, err = io.WriteString(out, describe(&st, p))
+	_, err := out.Write(append(endpoint.PrintableJSON(bytes.TrimSpace(data)), '\n'))
 	return err
 }
 
@@ -75,23 +89,23 @@ func watchStatus(ctx context.Context, cl *client, out io.Writer, asJSON bool, p 
 	defer func() { _ = body.Close() }()
 	seen := follower{out: out, painter: p}
 	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 4<<20)
+	lines.Buffer(nil, endpoint.AnswerAtMost)
 	for lines.Scan() {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
 			continue
 		}
 		if asJSON {
-			if _, err := fmt.Fprintln(out, data); err != nil {
+			if err := printJSON(out, []byte(data)); err != nil {
 				return err
 			}
 			continue
 		}
-		var st controller.Status
-		if err := json.Unmarshal([]byte(data), &st); err != nil {
-			return fmt.Errorf("the answer is not understood: %w", err)
+		st, err := readStatus(strings.NewReader(data))
+		if err != nil {
+			return err
 		}
-		if err := seen.print(&st); err != nil {
+		if err := seen.print(st); err != nil {
 			return err
 		}
 	}

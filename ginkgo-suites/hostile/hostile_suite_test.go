@@ -1,5 +1,7 @@
 // Package hostile_test throws everything at the real program that a hostile
-// neighbour on the network can: datagrams of all kinds, forged ones, floods.
+// neighbour on the network can: datagrams of all kinds, forged ones, floods,
+// thousands of connections. Other users of the container take the place of its
+// status socket.
 // Every spec has a multicast group and ports of its own, on loopback.
 package hostile_test
 
@@ -18,8 +20,13 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
-	if os.Getenv("HOSTILE_SUITE_ROLE") == "serve" {
+	switch os.Getenv("HOSTILE_SUITE_ROLE") {
+	case "serve":
 		os.Exit(serve())
+	case "crowd":
+		os.Exit(crowd())
+	case "impostor":
+		os.Exit(impostor())
 	}
 	os.Exit(m.Run())
 }

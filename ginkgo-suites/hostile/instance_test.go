@@ -53,6 +53,8 @@ type instance struct {
 	letter  string
 	cmd     *exec.Cmd
 	address string
+	limits  []string // a command that starts the program with limits
+	at      string   // where the socket is configured; empty: at a path of its own
 	out     *lockedBuffer
 	err     *lockedBuffer
 	done    chan struct{}
@@ -65,7 +67,12 @@ func (r *rig) container(letter string) *instance {
 
 func (i *instance) id() string { return strings.Repeat(i.letter, 64) }
 
-func (i *instance) socket() string { return filepath.Join(i.rig.dir, i.letter+".sock") }
+func (i *instance) socket() string {
+	if i.at != "" {
+		return i.at
+	}
+	return filepath.Join(i.rig.dir, i.letter+".sock")
+}
 
 func (i *instance) readyFile() string { return filepath.Join(i.rig.dir, i.letter+".ready") }
 
@@ -104,7 +111,8 @@ func (i *instance) serve(extra ...string) *instance {
 	i.rig.supervisor.list(i.id(), "Running", i.rig.created)
 	i.rig.created = i.rig.created.Add(time.Minute)
 	i.address = simulator.FreeAddress()
-	i.cmd = exec.Command(program, "run", "--", os.Args[0])
+	command := append(i.limits, program, "run", "--", os.Args[0])
+	i.cmd = exec.Command(command[0], command[1:]...)
 	i.cmd.Env = i.environ(append([]string{
 		"HOSTILE_SUITE_ROLE=serve",
 		"SERVICE_NAME=" + i.letter,

@@ -17,13 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/config"
-	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/endpoint"
 )
 
 // addresses are where the status is, or would be served.
 type addresses struct {
 	late bool
-	// socket is where it can be; empty: nowhere, and socketErr says why.
+	// socket is where it can be; empty: nowhere. socketErr says why not where it is
+	// configured.
 	socket    string
 	socketErr error
 
@@ -38,10 +39,10 @@ type addresses struct {
 // serverWithin is how long who serves at status.listen may take.
 const serverWithin = 2 * time.Second
 
-func lookAtAddresses(ctx context.Context, s config.Status) *addresses {
-	a := new(addresses)
+func lookAtAddresses(ctx context.Context, cfg *config.Config) *addresses {
+	a, s := new(addresses), cfg.Status
 	if s.Socket != "" {
-		a.socket, a.socketErr = placeFor(s.Socket)
+		a.socket, a.socketErr = placeFor(endpoint.SocketOf(s.Socket, cfg.Service.ContainerID))
 	}
 	if s.Listen != "" {
 		a.lookAtServer(ctx, s.Listen)
@@ -51,21 +52,22 @@ func lookAtAddresses(ctx context.Context, s config.Status) *addresses {
 
 // placeFor finds where the status socket can be. It makes none: an instance that
 // starts just now would take it for another's.
-func placeFor(socket string) (string, error) {
-	var first error
-	for _, path := range controller.SocketPaths(socket) {
+func placeFor(socket endpoint.Socket) (path string, why error) {
+	for _, path := range socket.Paths() {
 		err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
-		if info, statErr := os.Lstat(path); statErr == nil && info.Mode()&fs.ModeSocket == 0 {
-			return "", fmt.Errorf("%s exists and is no socket", path)
+		if err != nil {
+			err = fmt.Errorf("the folder %s cannot be written: %w", filepath.Dir(path), err)
+		} else if info, statErr := os.Lstat(path); statErr == nil && info.Mode()&fs.ModeSocket == 0 {
+			err = fmt.Errorf("%s exists and is no socket", path)
 		}
 		if err == nil {
-			return path, nil
+			return path, why
 		}
-		if first == nil {
-			first = fmt.Errorf("the folder %s cannot be written: %w", filepath.Dir(path), err)
+		if why == nil {
+			why = err
 		}
 	}
-	return "", first
+	return "", why
 }
 
 // lookAtServer asks who serves at the address, and takes it for a moment if
@@ -128,12 +130,12 @@ func (f *facts) judgeStatus(r *report) {
 		r.note(statusSocket, "status.socket is off: handover status, handover defer and handover probe do not work here")
 	case f.instance.status != nil:
 		r.ok(statusSocket, "the status socket is %s", f.instance.path)
-	case a.socketErr != nil:
+	case a.socket == "" && a.socketErr != nil:
 		r.warn(statusSocket, "the status socket cannot be made: %s", a.socketErr.Error()).because(
 			why,
 			"set status.socket to a path in a folder that the service's user can write to")
-	case a.socket != socket:
-		r.note(statusSocket, "the folder of status.socket, %s, cannot be written: the socket will be %s", socket, a.socket)
+	case a.socketErr != nil:
+		r.note(statusSocket, "the socket will be %s instead of %s: %s", a.socket, socket, a.socketErr.Error())
 	default:
 		r.ok(statusSocket, "the status socket %s can be made", socket)
 	}

@@ -109,12 +109,12 @@ func gather(ctx context.Context, o Options) *facts {
 	}
 	var l looks
 	begin(&l, &f.identity, func() *identity { return lookAtIdentity(cfg) })
-	begin(&l, &f.instance, func() *instance { return ask(ctx, cfg.Status.Socket, o.Get) })
+	begin(&l, &f.instance, func() *instance { return ask(ctx, cfg, o.Get) })
 	begin(&l, &f.network, func() *network { return lookAtNetwork(ctx, cfg) })
 	begin(&l, &f.folder, func() *folder { return lookAtFolder(cfg.Announce.Folder) })
 	begin(&l, &f.supervisor, func() *answers { return askSupervisor(ctx, cfg) })
 	begin(&l, &f.marker, func() *marker { return lookAtMarker(cfg.Policy.CompletePath) })
-	begin(&l, &f.status, func() *addresses { return lookAtAddresses(ctx, cfg.Status) })
+	begin(&l, &f.status, func() *addresses { return lookAtAddresses(ctx, cfg) })
 	l.wait(ctx)
 	return f
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/handover-controller/handover/cmd/handover/check"
 	"github.com/handover-controller/handover/config"
+	"github.com/handover-controller/handover/controller/endpoint"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -268,7 +269,7 @@ var _ = Describe("A look at a device", func() {
 
 var _ = Describe("An address for the status", func() {
 	look := func(ctx context.Context, listen string) *addresses {
-		return lookAtAddresses(ctx, config.Status{Listen: listen})
+		return lookAtAddresses(ctx, &config.Config{Status: config.Status{Listen: listen}})
 	}
 
 	It("is the instance's that serves there", func(ctx SpecContext) {
@@ -292,11 +293,17 @@ var _ = Describe("An address for the status", func() {
 
 	It("of the socket is where a socket can be", func() {
 		dir := GinkgoT().TempDir()
-		Expect(placeFor(filepath.Join(dir, "s"))).To(Equal(filepath.Join(dir, "s")))
-		Expect(placeFor(filepath.Join(dir, "none", "s-of-check"))).To(Equal("/dev/shm/s-of-check"))
+		at := func(path ...string) endpoint.Socket {
+			return endpoint.Socket{Path: filepath.Join(append([]string{dir}, path...)...), Container: ownLong[:12]}
+		}
+		Expect(placeFor(at("s"))).To(Equal(filepath.Join(dir, "s")))
+		path, why := placeFor(at("none", "s-of-check"))
+		Expect(path).To(Equal("/dev/shm/s-of-check"))
+		Expect(why).To(MatchError(ContainSubstring("cannot be written")))
 		Expect(os.WriteFile(filepath.Join(dir, "s"), nil, 0o644)).To(Succeed())
-		_, err := placeFor(filepath.Join(dir, "s"))
-		Expect(err).To(MatchError(ContainSubstring("is no socket")))
+		path, why = placeFor(at("s"))
+		Expect(path).To(Equal(filepath.Join(dir, "s-"+ownLong[:12])))
+		Expect(why).To(MatchError(ContainSubstring("is no socket")))
 		Expect(os.ReadDir(dir)).To(HaveLen(1))
 	})
 })

@@ -7,16 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/handover-controller/handover/config"
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/controller/decide"
+	"github.com/handover-controller/handover/controller/endpoint"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -31,6 +30,9 @@ type instance struct {
 	// is who listens, 0 if that is not known here.
 	path string
 	pid  int
+	// other is why who listens does not count: another container's instance, or
+	// another user.
+	other error
 	// init is the name of process 1. The cgroups are what the kernel tells of the
 	// instance's and of that of process 1.
 	init                string
@@ -49,18 +51,22 @@ type metrics struct {
 }
 
 // ask asks the instance that has the status socket.
-func ask(ctx context.Context, socket string, get func(context.Context, string) (io.ReadCloser, error)) *instance {
+func ask(ctx context.Context, cfg *config.Config, get func(context.Context, string) (io.ReadCloser, error)) *instance {
 	i := new(instance)
 	if name, err := os.ReadFile("/proc/1/comm"); err == nil {
 		i.init = strings.TrimSpace(string(name))
 	}
-	if socket == "" || get == nil {
+	if cfg.Status.Socket == "" || get == nil {
 		i.off = true
 		return i
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	i.path, i.pid = listener(ctx, socket)
+	var err error
+	i.path, i.pid, err = endpoint.Client{Socket: endpoint.SocketOf(cfg.Status.Socket, cfg.Service.ContainerID)}.Find(ctx)
+	if errors.Is(err, endpoint.ErrElsewhere) || errors.Is(err, endpoint.ErrStranger) {
+		i.other = err
+	}
 	i.cgroup, i.cgroupOfOne = cgroup(i.pid), cgroup(1)
 	if i.path == "" {
 		return i
@@ -71,6 +77,7 @@ func ask(ctx context.Context, socket string, get func(context.Context, string) (
 		if err = json.NewDecoder(body).Decode(i.status); err != nil {
 			i.status = nil
 		}
+		endpoint.MakePrintable(i.status)
 		_ = body.Close()
 	}
 	if i.err = err; ctx.Err() != nil {
@@ -83,30 +90,6 @@ func ask(ctx context.Context, socket string, get func(context.Context, string) (
 		}
 	}
 	return i
-}
-
-// listener finds out who listens on the status socket. That of an instance that
-// has ended is refused.
-func listener(ctx context.Context, socket string) (path string, pid int) {
-	for _, path := range controller.SocketPaths(socket) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-		if err != nil {
-			continue
-		}
-		defer func() { _ = conn.Close() }()
-		raw, err := conn.(*net.UnixConn).SyscallConn()
-		if err != nil {
-			return path, 0
-		}
-		_ = raw.Control(func(fd uintptr) {
-			// Of who called listen; 0 if it is in another PID namespace.
-			if who, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-				pid = int(who.Pid)
-			}
-		})
-		return path, pid
-	}
-	return "", 0
 }
 
 func readMetrics(text io.Reader) metrics {
@@ -201,6 +184,10 @@ func (f *facts) judgeNobody(r *report, i *instance) {
 		r.fail(processInstance, "somebody listens on %s (process %s), but there is no usable answer: %s", i.path, strconv.Itoa(i.pid), plainly(i.err)).because(
 			"an instance that hangs does not hand over, and handover probe fails",
 			"see the container's log; if another program listens there, set status.socket to a path of its own")
+	case i.other != nil:
+		r.warn(processInstance, "no instance of this container answers on %s: %s", f.cfg.Status.Socket, i.other.Error()).because(
+			"handover status and handover probe do not count it either",
+			"start handover run in this container, or run handover check in the container where it runs; set status.socket to a path that only this container has")
 	case i.init == program:
 		r.warn(processInstance, "process 1 is handover, but nobody answers on %s", f.cfg.Status.Socket).because(
 			"handover status and handover probe do not reach it either",
@@ -282,5 +269,5 @@ func plainly(err error) string {
 	case errors.As(err, &syntax):
 		return "the answer is not JSON"
 	}
-	return err.Error()
+	return endpoint.Printable(err.Error())
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/handover-controller/handover/cmd/handover/check"
 	"github.com/handover-controller/handover/controller"
+	"github.com/handover-controller/handover/controller/endpoint"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -63,6 +64,7 @@ var _ = Describe("What is judged of the running instance", func() {
 		Entry("another container's socket", nil, change(func(f *facts) { f.instance.status.Instance.Container = other }), processInstance, check.Warning, "that of container bbbbbbbbbbbb"),
 		Entry("nobody", nil, nobody(instance{init: "node"}), processInstance, check.Note, "no instance answers on /tmp/handover.sock"),
 		Entry("nobody, though process 1 is handover", nil, nobody(instance{init: "handover"}), processInstance, check.Warning, "process 1 is handover"),
+		Entry("another container's instance", nil, nobody(instance{init: "node", other: endpoint.ErrElsewhere}), processInstance, check.Warning, "that of another container"),
 		Entry("somebody who does not answer", nil, nobody(instance{path: "/tmp/handover.sock", pid: 7, err: errNone}), processInstance, check.Error, "(process 7), but there is no usable answer: nothing there"),
 		Entry("no socket", []string{"HANDOVER_STATUS_SOCKET=off"}, nobody(instance{off: true}), processInstance, check.Note, "status.socket is off"),
 		Entry("a guarded workload", nil, nil, processGuard, check.OK, "is guarded"),
@@ -187,7 +189,7 @@ var _ = Describe("What is judged of the status", func() {
 	DescribeTable("is", judged,
 		Entry("a socket", nil, nil, statusSocket, check.OK, "the status socket is /tmp/handover.sock"),
 		Entry("a place for one", nil, stopped(addresses{socket: "/tmp/handover.sock"}), statusSocket, check.OK, "can be made"),
-		Entry("another place", nil, stopped(addresses{socket: "/dev/shm/handover.sock"}), statusSocket, check.Note, "will be /dev/shm/handover.sock"),
+		Entry("another place", nil, stopped(addresses{socket: "/dev/shm/handover.sock", socketErr: errNone}), statusSocket, check.Note, "will be /dev/shm/handover.sock"),
 		Entry("no place", nil, stopped(addresses{socketErr: errNone}), statusSocket, check.Warning, "cannot be made: nothing there"),
 		Entry("no socket", []string{"HANDOVER_STATUS_SOCKET=off"}, nil, statusSocket, check.Note, "is off"),
 		Entry("no address", nil, nil, statusListen, check.OK, "is off"),

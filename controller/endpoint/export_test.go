@@ -1,0 +1,31 @@
+package endpoint
+
+import (
+	"log/slog"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// What tests look at from outside.
+
+// NewSparing is how net/http's own lines are logged.
+var NewSparing = func(next slog.Handler) slog.Handler { return &sparing{next: next, said: new(sayings)} }
+
+// IsOurs reports whether a request for that host is answered.
+var IsOurs = isOurs
+
+// Clear takes away what stands at a path, if it is still that socket.
+func Clear(path string, leftover *Listener) error {
+	folder, err := openFolder(unix.AT_FDCWD, filepath.Dir(path), unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	defer closeFolder(folder)
+	w, err := newWorkshop(folder)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	return w.clear(filepath.Base(path), leftover.node)
+}

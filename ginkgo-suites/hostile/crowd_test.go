@@ -196,7 +196,7 @@ var _ = Describe("A crowd of connections", func() {
 		a.confine()
 		a.ready()
 		check := `HANDOVER_READINESS_COMMAND=["test", "-e", "` + a.readyFile() + `"]`
-		a.serve("HANDOVER_STATUS_LISTEN="+address, folder, "HANDOVER_READINESS_HTTP=", check, "HANDOVER_READINESS_SERVING_PERIOD=50ms").until("serving", patience)
+		a.serve("HANDOVER_STATUS_LISTEN="+address, folder, "HANDOVER_READINESS_HTTP=", check, "HANDOVER_READINESS_SERVING_PERIOD=100ms").until("serving", patience)
 		starts := a.metric("handover_workload_starts_total")
 		before := a.memory()
 

@@ -88,8 +88,13 @@ var _ = Describe("A peer that serves all the time", func() {
 
 	It("is not asked by the folder where the network brings answers", func() {
 		both(peertest.FolderOptions{}, func(_ *peertest.Network, _ *peertest.Folder, a, b *member) {
-			before := written(a) + written(b)
-			b.Say(asking)
+			rest(3 * time.Second) // not at the moment of a regular announcement
+			before := written(a)
+			b.Say(peer.Statement{Phase: peer.PhaseHolding, Ask: true})
+			rest(3 * time.Second)
+			Expect(silence(b, a)).To(BeNumerically("<", time.Second))
+			Expect(written(a)).To(Equal(before), "what is new is no question")
+			before += written(b)
 			rest(20 * time.Second)
 			Expect(silence(b, a)).To(BeNumerically("<", time.Second))
 			Expect(written(a)+written(b)-before).To(BeNumerically("<=", 6), "one for each interval, and an answer to it")
@@ -112,10 +117,13 @@ var _ = Describe("A peer that serves all the time", func() {
 	})
 
 	It("is asked by the folder by one that only it does not hear", func() {
-		both(peertest.FolderOptions{}, func(n *peertest.Network, _ *peertest.Folder, a, b *member) {
+		// Its question is answered before the folder shows it.
+		both(peertest.FolderOptions{Delay: 40 * time.Millisecond}, func(n *peertest.Network, _ *peertest.Folder, a, b *member) {
 			n.Cut(string(a.cfg.Self.Container), string(b.cfg.Self.Container))
-			rest(30 * time.Second)
+			rest(33 * time.Second)
 			b.Say(asking)
+			rest(200 * time.Millisecond)
+			Expect(silence(b, a)).To(BeNumerically("<", 200*time.Millisecond))
 			for range 20 {
 				rest(500 * time.Millisecond)
 				Expect(silence(b, a)).To(BeNumerically("<", time.Second))

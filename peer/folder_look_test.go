@@ -103,6 +103,16 @@ var _ = Describe("A look at a peer's files", func() {
 		Expect(os.ReadDir(p.folder.cfg.Path)).To(BeEmpty())
 	})
 
+	It("takes no question for one whose answer is there already", func() {
+		f := &Folder{opened: now.Add(-time.Hour)}
+		f.wrote.Store(int64(2 * time.Hour)) // later than any look
+		f.asked()
+		Expect(f.owed.Load()).To(BeFalse())
+		f.wrote.Store(int64(time.Hour - answersWithin))
+		f.asked()
+		Expect(f.owed.Load()).To(BeTrue())
+	})
+
 	It("takes nobody for the owner of a lock who only looks at it", func() {
 		p, _ := lookout()
 		id := InstanceID{2}

@@ -343,13 +343,13 @@ var _ = Describe("An instance that is killed", func() {
 	})
 })
 
-// locksOf returns the lock files that a process has open.
-func locksOf(pid int) (all []string) {
+// locksOf returns the lock files of that folder that a process has open.
+func locksOf(dir string, pid int) (all []string) {
 	GinkgoHelper()
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	Expect(err).NotTo(HaveOccurred())
 	for _, link := range links {
-		if target, err := os.Readlink(link); err == nil && strings.HasSuffix(target, ".lock") {
+		if target, err := os.Readlink(link); err == nil && filepath.Dir(target) == dir && strings.HasSuffix(target, ".lock") {
 			all = append(all, target)
 		}
 	}
@@ -403,7 +403,7 @@ var _ = Describe("Instances of different users", func() {
 		a.say(peer.PhaseServing)
 		Eventually(heard).Should(Equal(2))
 		By("being told by the kernel, though the lock cannot be tried")
-		Expect(locksOf(b.cmd.Process.Pid)).To(BeEmpty())
+		Expect(locksOf(dir, b.cmd.Process.Pid)).To(BeEmpty())
 		Eventually(b.said).Should(ContainElement("fresh " + a.id.String()))
 		Expect(a.Close()).To(Succeed())
 		Eventually(b.said).Should(ContainElement("died " + a.id.String()))

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -382,6 +383,21 @@ var _ = Describe("A folder that cannot be used", func() {
 		Eventually(names).WithArguments(dir).ShouldNot(ContainElement(HaveSuffix(".new")))
 		Expect(b.fresh(a.id)).To(BeTrue())
 
+		By("telling, as it cannot ask, whenever it would")
+		b.say(peer.PhaseServing)
+		mute := func() (all []notice) {
+			for _, n := range a.of(b.id, peer.EventFresh) {
+				if n.Mute {
+					all = append(all, n)
+				}
+			}
+			return all
+		}
+		for range 3 {
+			told := len(mute())
+			Eventually(func() []notice { _ = a.Send(a.word(peer.PhaseServing), true); return mute() }).ShouldNot(HaveLen(told))
+		}
+
 		By("withdrawing what is not true any more")
 		Expect(a.Send(a.word(peer.PhaseStarting), false)).To(Or(Succeed(), MatchError(unix.ENOSPC)))
 		Eventually(b.fresh).WithArguments(a.id).Should(BeFalse())
@@ -435,6 +451,25 @@ var _ = Describe("A folder that cannot be used", func() {
 		Eventually(func() bool { ask(); return a.fresh(b.id) }).Should(BeTrue())
 		Expect(strings.Count(a.log.String(), "cannot be watched")).To(Equal(1))
 		Expect(a.log.String()).To(ContainSubstring("too many open files"))
+
+		By("looking again by itself while somebody asks")
+		heard := func(raw []byte) func() bool {
+			return func() bool { return slices.Contains(a.said(), string(raw)) }
+		}
+		Eventually(func() bool { // again, where the second question came too late for that
+			first := b.question(peer.PhaseServing)
+			Expect(b.Ask(first)).To(Succeed())
+			b.shows(first)
+			Eventually(func() bool { ask(); return heard(first)() }).Should(BeTrue())
+			for range 3 { // the first may be seen by a look that was still to come
+				next := b.question(peer.PhaseServing)
+				Expect(b.Ask(next)).To(Succeed())
+				if InterceptGomegaFailure(func() { Eventually(heard(next), "1s").Should(BeTrue()) }) != nil {
+					return false
+				}
+			}
+			return true
+		}, "20s").Should(BeTrue())
 
 		By("seeing an end")
 		c := settle(dir, nil)

@@ -223,8 +223,13 @@ var _ = Describe("An announcement of this service that cannot be understood", fu
 				rest(time.Second)
 				Expect(time.Since(a.Refused())).To(BeNumerically("<=", time.Second))
 				Expect(a.Peers()).To(BeEmpty())
+				seen := a.Refused()
+				rest(time.Second)
+				b.Say(peer.Statement{Phase: peer.PhaseHolding, Told: true})
+				rest(time.Second)
 				b.quit()
 				rest(time.Minute)
+				Expect(a.Refused()).To(BeTemporally("~", seen, time.Second), "who is told, or ends, does not follow")
 			}
 		})
 	})

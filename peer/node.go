@@ -158,8 +158,9 @@ func (n *Node) Peers() []Peer {
 }
 
 // Refused is when an announcement of this service was last dropped because its
-// signature is missing or wrong, not counting this instance's own; zero if there
-// was none. Somebody is there who cannot be understood, or pretends to be.
+// signature is missing or wrong; zero if there was none. This instance's own do not
+// count, nor those of who ends or is told to. Somebody is there who cannot be
+// understood, or pretends to be.
 func (n *Node) Refused() time.Time {
 	if at := n.refused.Load(); at != nil {
 		return *at

@@ -94,7 +94,7 @@ func (r *reader) examine(a *Announcement, received Received, buf []byte) DropRea
 	reason := a.decode(buf[:n], cfg.Domain, r.keys)
 	own := !a.Legacy && (a.Instance == cfg.Self.Instance || cfg.Self.Container != "" && a.Container == cfg.Self.Container.Digits())
 	switch {
-	case (reason == DropUnsigned || reason == DropSignature) && a.Domain == cfg.Domain && !own:
+	case (reason == DropUnsigned || reason == DropSignature) && a.Domain == cfg.Domain && !own && !a.Told && a.Phase != PhaseGone:
 		r.node.refused.Store(&received.Time)
 		return reason
 	case reason != NotDropped:

@@ -136,6 +136,8 @@ const (
 	// aheadAtMost is how far in the future one may have been sent: not at all, but
 	// clocks are read one after the other.
 	aheadAtMost = 10 * time.Millisecond
+	// justNow is the age up to which the time of receipt is taken as it is.
+	justNow = 5 * time.Millisecond
 )
 
 // backdate moves the time of receipt to that of sending: the datagram may have
@@ -143,23 +145,32 @@ const (
 // who recorded it.
 func (r *reader) backdate(h *heard) DropReason {
 	a := &h.announcement
-	now := time.Now() // before the other clock: an age may be too great, not too small
+	if a.Legacy {
+		return NotDropped
+	}
 	uptime := r.node.cfg.Uptime()
-	if a.Legacy || uptime <= 0 {
+	switch age := ageAt(uptime, a); {
+	case uptime <= 0:
 		return NotDropped
-	}
-	age := uptime - time.Duration(min(a.Sequence, math.MaxInt64))
-	if age < -aheadAtMost && (a.Timed || a.Sequence >= clocked) {
+	case age < -aheadAtMost && (a.Timed || a.Sequence >= clocked):
 		return DropStale // also without the flag: sequence numbers begin with that clock
-	}
-	if !a.Timed {
+	case !a.Timed, age < justNow:
 		return NotDropped
 	}
-	if sent := now.Add(-max(0, age)); sent.Before(h.received.Time) {
+	// Once more, now the other clock first: who is interrupted between the two finds
+	// an age that is too great, not one that is too small.
+	now := time.Now()
+	age := ageAt(r.node.cfg.Uptime(), a)
+	if sent := now.Add(-age); sent.Before(h.received.Time) {
 		h.received.Time = sent
 	}
 	h.old = age > r.oldAfter(a)
 	return NotDropped
+}
+
+// ageAt is the age of a datagram that is timed, at that time on CLOCK_BOOTTIME.
+func ageAt(uptime time.Duration, a *Announcement) time.Duration {
+	return uptime - time.Duration(min(a.Sequence, math.MaxInt64))
 }
 
 // oldAfter is how old a datagram may be to introduce somebody. A folder keeps the

@@ -69,10 +69,16 @@ func (e *entry) unheard(now, askingSince time.Time) bool {
 // came notes by which way the peer was heard, a duplicate or not.
 func (t *table) came(e *entry, way int, at time.Time) {
 	e.ways |= 1 << way
-	if t.askers&(1<<way) == 0 {
+	if !t.keeps(way) {
 		e.elsewhere = later(e.elsewhere, at)
+	} else if !e.peer.Ended() {
+		e.locked = true // a folder hands over nothing of one whose lock is free
 	}
 }
+
+// keeps reports whether the way is an Asker, and so keeps each peer's last word
+// together with its lock.
+func (t *table) keeps(way int) bool { return t.askers&(1<<way) != 0 }
 
 // IsQuestion reports whether a datagram asks, and else says the same as the one
 // that the same instance said before. By a way that skips repeats it was sent

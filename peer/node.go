@@ -71,6 +71,7 @@ type heard struct {
 	way          int
 	received     Received
 	announcement Announcement
+	old          bool // too old to introduce its sender
 }
 
 // Start starts a Node. It listens at once and says nothing until Say. If it
@@ -234,43 +235,48 @@ func (n *Node) takeInbox(now time.Time) {
 	if in.haveVouched {
 		n.table.vouch(in.vouched)
 	}
-	if n.table.expire(now) {
+	if n.table.ripe(now) && n.table.expire(now) {
 		n.changeAt(now)
 	}
 }
 
-// take handles what a reader heard.
+// take handles what a reader heard. What the table knows counts from when it was
+// said, what is to be done about it from now.
 func (n *Node) take(h heard) {
-	at := h.received.Time
+	at, now := h.received.Time, time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if h.received.Event == EventReach {
-		n.announcer.reached(at)
+		n.announcer.reached(now)
 		return
 	}
 	asking := n.announcer.said.Ask
 	if h.received.Event != EventDatagram {
 		if n.table.event(h.received, at) || (asking && h.received.Event == EventFresh) {
-			n.changeAt(at)
+			n.changeAt(now)
 		}
+		return
+	}
+	if h.old && !n.table.knows(h.announcement.Instance) {
+		n.counters.drop(h.way, DropStale)
 		return
 	}
 	v := n.table.accept(&h.announcement, h.received.From.Addr(), at, h.way)
 	if v.drop != NotDropped {
 		n.counters.drop(h.way, v.drop)
 		if v.drop == DropDuplicate && h.announcement.Ask && n.askers[h.way] != nil {
-			n.announcer.asked(at) // the answer may have to go by this way
+			n.announcer.asked(now) // the answer may have to go by this way
 		}
 		return
 	}
 	if v.changed || asking {
-		n.changeAt(at)
+		n.changeAt(now)
 	}
 	switch {
 	case v.fresh && h.announcement.Phase != PhaseGone:
-		n.announcer.met(at)
+		n.announcer.met(now)
 	case h.announcement.Ask:
-		n.announcer.asked(at)
+		n.announcer.asked(now)
 	}
 }
 

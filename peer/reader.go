@@ -67,11 +67,7 @@ func (r *reader) handle(received Received, buf []byte) bool {
 	h := heard{way: r.way, received: received}
 	if received.Event == EventDatagram {
 		r.node.counters.ways[r.way].received.Add(1)
-		reason := r.examine(&h.announcement, received, buf)
-		if reason == NotDropped {
-			reason = r.backdate(&h)
-		}
-		if reason != NotDropped {
+		if reason := r.examine(&h, buf); reason != NotDropped {
 			r.node.counters.drop(r.way, reason)
 			return true
 		}
@@ -85,40 +81,64 @@ func (r *reader) handle(received Received, buf []byte) bool {
 }
 
 // examine reads a datagram, and judges all that can be judged without the table.
-func (r *reader) examine(a *Announcement, received Received, buf []byte) DropReason {
-	if received.Drop != NotDropped {
-		return received.Drop
+func (r *reader) examine(h *heard, buf []byte) DropReason {
+	a, cfg := &h.announcement, &r.node.cfg
+	datagram := buf[:min(max(h.received.N, 0), len(buf))]
+	reason := h.received.Drop
+	switch reason {
+	case NotDropped:
+		reason = a.decode(datagram, cfg.Domain, r.keys)
+	case DropUnsigned, DropSignature: // the way has found that out by itself
+		if a.decode(datagram, cfg.Domain, nil) != NotDropped {
+			return reason
+		}
 	}
-	n := min(max(received.N, 0), len(buf))
-	cfg := &r.node.cfg
-	reason := a.decode(buf[:n], cfg.Domain, r.keys)
-	own := !a.Legacy && (a.Instance == cfg.Self.Instance || cfg.Self.Container != "" && a.Container == cfg.Self.Container.Digits())
 	switch {
-	case (reason == DropUnsigned || reason == DropSignature) && a.Domain == cfg.Domain && !own && !a.Told && a.Phase != PhaseGone:
-		r.node.refused.Store(&received.Time)
+	case reason == DropUnsigned, reason == DropSignature:
+		r.refuse(h)
 		return reason
 	case reason != NotDropped:
 		return reason
-	}
-	switch {
 	case a.Legacy && !cfg.Legacy:
 		return DropLegacyOff
 	case a.Legacy:
 		return NotDropped
-	case own:
+	case r.own(a):
 		return DropOwn
 	}
-	return NotDropped
+	return r.backdate(h)
+}
+
+// own reports whether a datagram with the extension is of this instance, or of
+// another process of its container.
+func (r *reader) own(a *Announcement) bool {
+	self := &r.node.cfg.Self
+	return a.Instance == self.Instance || self.Container != "" && a.Container == self.Container.Digits()
+}
+
+// refuse notes that somebody of this service is there who cannot be understood.
+// Who says that it ends or was told to does not follow, nor does who was recorded
+// long ago.
+func (r *reader) refuse(h *heard) {
+	a := &h.announcement
+	if a.Legacy || a.Told || a.Phase == PhaseGone || r.own(a) || r.backdate(h) != NotDropped || h.old {
+		return
+	}
+	if at := h.received.Time; at.After(r.node.Refused()) {
+		r.node.refused.Store(&at)
+	}
 }
 
 // Bounds on the age of a datagram that says when it was sent.
 const (
-	// staleAfter is the age beyond which one that came over a network is of no use.
-	// A folder's words may be older.
+	// staleAfter is the age beyond which it introduces nobody. What a peer says that
+	// is known, and has said nothing since, remains true as word from the past.
 	staleAfter = 30 * time.Second
 	// aheadAtMost is how far in the future one may have been sent: not at all, but
 	// clocks are read one after the other.
 	aheadAtMost = 10 * time.Millisecond
+	// justNow is the age up to which the time of receipt is taken as it is.
+	justNow = 5 * time.Millisecond
 )
 
 // backdate moves the time of receipt to that of sending: the datagram may have
@@ -126,24 +146,41 @@ const (
 // who recorded it.
 func (r *reader) backdate(h *heard) DropReason {
 	a := &h.announcement
-	now := r.node.cfg.Uptime()
-	if a.Legacy || now <= 0 {
+	if a.Legacy {
 		return NotDropped
 	}
-	age := now - time.Duration(min(a.Sequence, math.MaxInt64))
-	_, keeps := r.from.(Asker)
-	switch {
-	case age < -aheadAtMost && a.Sequence >= clocked:
+	uptime := r.node.cfg.Uptime()
+	switch age := ageAt(uptime, a); {
+	case uptime <= 0:
+		return NotDropped
+	case age < -aheadAtMost && (a.Timed || a.Sequence >= clocked):
 		return DropStale // also without the flag: sequence numbers begin with that clock
-	case !a.Timed:
+	case !a.Timed, age < justNow:
 		return NotDropped
-	case age > staleAfter && !keeps:
-		return DropStale
 	}
-	if sent := time.Now().Add(-max(0, age)); sent.Before(h.received.Time) {
+	// Once more, now the other clock first: who is interrupted between the two finds
+	// an age that is too great, not one that is too small.
+	now := time.Now()
+	age := ageAt(r.node.cfg.Uptime(), a)
+	if sent := now.Add(-age); sent.Before(h.received.Time) {
 		h.received.Time = sent
 	}
+	h.old = age > r.oldAfter(a)
 	return NotDropped
+}
+
+// ageAt is the age of a datagram that is timed, at that time on CLOCK_BOOTTIME.
+func ageAt(uptime time.Duration, a *Announcement) time.Duration {
+	return uptime - time.Duration(min(a.Sequence, math.MaxInt64))
+}
+
+// oldAfter is how old a datagram may be to introduce somebody. A folder keeps the
+// last word until the next one, so it may be as old as that is fresh.
+func (r *reader) oldAfter(a *Announcement) time.Duration {
+	if _, keeps := r.from.(Asker); keeps {
+		return max(staleAfter, a.ForgetAfter/7*3)
+	}
+	return staleAfter
 }
 
 // pace waits if too much was read of late. It returns false if the node ends.

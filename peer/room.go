@@ -21,7 +21,7 @@ func (t *table) makeRoom(legacy, vouched bool, now time.Time) bool {
 	var best *entry
 	bestRank := 0
 	for _, e := range t.entries {
-		if e.peer.Legacy != legacy || e.vouched || e.held(now) {
+		if e.peer.Legacy != legacy || e.vouched || e.held() {
 			continue
 		}
 		rank := t.evictionRank(e, now)
@@ -39,8 +39,8 @@ func (t *table) makeRoom(legacy, vouched bool, now time.Time) bool {
 	return true
 }
 
-// held reports whether a way sees that the peer's process lives.
-func (e *entry) held(now time.Time) bool { return e.peer.FreshUntil.After(now) && !e.peer.Ended() }
+// held reports whether the peer holds a lock in the folder, as far as is known.
+func (e *entry) held() bool { return e.locked && !e.peer.Ended() }
 
 // evictionRank is higher for entries that can be spared sooner; 0 for those
 // that only one who is vouched for displaces.

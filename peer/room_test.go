@@ -70,6 +70,55 @@ var _ = Describe("Under a flood, the table", func() {
 		Expect(known(2)).To(BeTrue())
 	})
 
+	// folder says by the folder what the announcement says.
+	folder := func(a *Announcement) verdict { return h.accept(a, netip.Addr{}, h.now, 1) }
+
+	It("keeps who is found in the folder from the first word on, and until its end is seen there", func() {
+		h.askers = 1 << 1
+		folder(word(1, 1, 1, PhaseServing))
+		h.flood(1000, 1000)
+		Expect(known(1)).To(BeTrue(), "before the folder has said that it lives")
+		h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now.Add(time.Second)}, h.now)
+		h.after(10*time.Second).flood(3000, 1000)
+		Expect(known(1)).To(BeTrue(), "it is not heard, but holds its lock")
+		h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now.Add(-1)}, h.now)
+		h.flood(5000, 1000)
+		Expect(known(1)).To(BeTrue(), "its words cannot be read")
+		h.event(Received{Event: EventDied, Instance: instance(1)}, h.now)
+		h.flood(7000, 1000)
+		Expect(known(1)).To(BeFalse())
+	})
+
+	It("lets nobody take the container of one whose lock is held, but by the folder", func() {
+		h.askers = 1 << 1
+		h.hear(word(1, 1, 10, PhaseServing))
+		folder(word(1, 1, 11, PhaseServing))
+		h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now.Add(15 * time.Second)}, h.now)
+		for i := range uint64(100) {
+			Expect(h.after(time.Millisecond).hear(word(2, 1, clocked+i, PhaseStarting)).drop).To(Equal(DropReplay))
+		}
+		By("not by an instance that says only later in which container it is")
+		h.hear(word(3, 0, 1, PhaseServing))
+		Expect(h.hear(word(3, 1, 2, PhaseServing)).drop).To(Equal(DropReplay))
+		Expect(known(1)).To(BeTrue())
+
+		By("but by the container's next process")
+		Expect(folder(word(4, 1, clocked+200, PhaseStarting)).drop).To(Equal(NotDropped))
+		Expect(known(1)).To(BeFalse())
+		By("which is heard by the network alone, where the end of the one before is seen")
+		h.event(Received{Event: EventFresh, Instance: instance(4), Until: h.now.Add(15 * time.Second)}, h.now)
+		h.event(Received{Event: EventDied, Instance: instance(4)}, h.now)
+		Expect(h.hear(word(5, 1, clocked+300, PhaseStarting)).drop).To(Equal(NotDropped))
+	})
+
+	It("lets the container's next process in after a while, if the end of the one before is not seen", func() {
+		h.askers = 1 << 1
+		folder(word(1, 1, 11, PhaseServing))
+		h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now.Add(15 * time.Second)}, h.now)
+		h.after(15 * time.Second)
+		Expect(h.hear(word(2, 1, 12, PhaseStarting)).drop).To(Equal(NotDropped))
+	})
+
 	It("lets in who is vouched for even among invented peers that are heard again and again", func() {
 		h.vouch([]ContainerID{container(1)})
 		h.flood(1000, maxPeers)

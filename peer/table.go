@@ -47,6 +47,7 @@ type entry struct {
 	// elsewhere is when it was last heard by a way that is not an Asker.
 	elsewhere time.Time
 	proven    bool // heard more than once: not what a flood leaves behind
+	locked    bool // a folder has shown that it holds a lock there, and not yet that it died
 	vouched   bool // its container is one of those vouched for
 }
 
@@ -101,13 +102,16 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 	if drop := t.past.check(a.Instance, container, a.Sequence); drop != NotDropped {
 		return verdict{drop: drop}
 	}
+	if !t.keeps(way) && t.lives(container, a.Instance, at) {
+		return verdict{drop: DropReplay}
+	}
 
 	var v verdict
 	if e == nil {
 		if earlier, ok := t.past.current(container); ok && earlier != a.Instance {
 			t.remove(earlier)
 		}
-		if !t.makeRoom(false, t.vouched[container] || t.askers&(1<<way) != 0, at) {
+		if !t.makeRoom(false, t.vouched[container] || t.keeps(way), at) {
 			return verdict{drop: DropTableFull}
 		}
 		e = t.add(a.Instance, at)
@@ -196,6 +200,21 @@ func (t *table) acceptLegacy(a *Announcement, from netip.Addr, at time.Time, way
 	return v
 }
 
+// knows reports whether there is a record of the instance.
+func (t *table) knows(id InstanceID) bool { return t.entries[id] != nil }
+
+// lives reports whether the folder shows that the present process of a container
+// is another one, and lives: whoever says by the network that it has taken its place
+// does not tell the truth. A process that really has is found in the folder itself.
+func (t *table) lives(c ContainerID, id InstanceID, at time.Time) bool {
+	current, ok := t.past.current(c)
+	if !ok || current == id {
+		return false
+	}
+	e := t.entries[current]
+	return e != nil && e.held() && e.peer.FreshUntil.After(at)
+}
+
 // legacyID makes an instance id for a handover-lib peer of what it is known by.
 func legacyID(from netip.Addr, startMilli int64) InstanceID {
 	text := binary.BigEndian.AppendUint64([]byte("handover-lib"), uint64(startMilli))
@@ -218,6 +237,7 @@ func (t *table) event(r Received, at time.Time) (changed bool) {
 		}
 		changed = p.FreshUntil.Before(at) != r.Until.Before(at)
 		p.FreshUntil = r.Until
+		e.locked = e.locked || r.Until.After(at)
 		if r.Mute && r.Until.After(at) && p.LastHeard.Sub(e.elsewhere) >= elsewhereWithin {
 			p.LastHeard = later(p.LastHeard, at)
 		}
@@ -227,7 +247,7 @@ func (t *table) event(r Received, at time.Time) (changed bool) {
 		if !p.Ended() {
 			e.ended = at
 		}
-		p.Dead, p.FreshUntil = true, time.Time{}
+		p.Dead, p.FreshUntil, e.locked = true, time.Time{}, false
 		t.expires(e)
 	}
 	return changed
@@ -259,9 +279,22 @@ func (t *table) woken(now time.Time) { t.notBefore = now.Add(hearAgainFor) }
 // hearAgainFor is that moment.
 const hearAgainFor = time.Second
 
+// ripe reports whether it is time to expire. When somebody's silence has lasted long
+// enough, the same moment passes first: perhaps this process did not run until just
+// now, and what that peer has said waits to be read.
+func (t *table) ripe(now time.Time) bool {
+	if !passed(t.soonest, now) {
+		return false
+	}
+	if t.notBefore.Before(t.soonest) {
+		t.woken(now)
+	}
+	return !now.Before(t.notBefore)
+}
+
 // expire forgets who was silent for too long, and reports whether it did.
 func (t *table) expire(now time.Time) (changed bool) {
-	if !passed(t.soonest, now) || now.Before(t.notBefore) {
+	if !passed(t.soonest, now) {
 		return false
 	}
 	for id, e := range t.entries {

@@ -1,6 +1,8 @@
 package decide
 
 import (
+	"bytes"
+
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -38,6 +40,9 @@ func (w *world) relate(p *peer.Peer) Age {
 	if r := relateStarts(w.Self.FirstStart, p.FirstStart, w.Self.Boot); r != AgeUnknown {
 		return r
 	}
+	if r := w.relateTwins(p); r != AgeUnknown {
+		return r
+	}
 	if r := w.relateListed(p); r != AgeUnknown {
 		return r
 	}
@@ -63,6 +68,15 @@ func relateStarts(self, other peer.FirstStart, boot [4]byte) Age {
 		return Older
 	}
 	return AgeUnknown
+}
+
+// relateTwins orders two processes outside of containers that were started within
+// the same hundredth of a second: any order will do, if it is the same for both.
+func (w *world) relateTwins(p *peer.Peer) Age {
+	if w.Self.Container != "" || p.Container != "" || !p.FirstStart.Known() || p.FirstStart != w.Self.FirstStart {
+		return AgeUnknown
+	}
+	return Age(bytes.Compare(p.Instance[:], w.Self.Instance[:]))
 }
 
 // relateListed compares the times of creation, if both containers are listed.

@@ -241,4 +241,16 @@ var _ = Describe("An instance beside another one of unknown age", func() {
 		s := with(serving(), off, anonymousSelf, hears(youngerPeer(), inContainer("")))
 		Expect(Decide(s).Reason).To(Equal(ReasonBothSignals))
 	})
+
+	It("orders two of the same moment in the same way on both sides", func() {
+		twin := func(self, other byte) Age {
+			s := with(serving(), anonymousSelf)
+			s.Self.Instance = id(self)
+			p := youngerPeer()
+			p.Instance, p.Container, p.FirstStart = id(other), "", s.Self.FirstStart
+			return s.Age(&p)
+		}
+		Expect(twin(1, 2)).To(Equal(Younger))
+		Expect(twin(2, 1)).To(Equal(Older))
+	})
 })

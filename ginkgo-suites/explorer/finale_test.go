@@ -249,7 +249,7 @@ func (w *world) bound() time.Duration {
 	for i := range w.plan.Releases {
 		r := &w.plan.Releases[i]
 		grace = max(grace, r.grace())
-		ready = max(ready, time.Duration(r.Ready)+time.Duration(r.Slow))
+		ready = max(ready, time.Duration(r.Ready)+time.Duration(r.Slow)+time.Duration(r.Boot))
 		takes := time.Duration(r.Drain)
 		if r.Hangs || takes > r.drainLimit() {
 			takes = r.drainLimit()

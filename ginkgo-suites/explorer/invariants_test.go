@@ -3,6 +3,7 @@ package explorer_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/handover-controller/handover/controller"
@@ -284,7 +285,7 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 		d.others, d.knew = w.others(p)
 	}
 	p.say("DRAINS: %s", d.text())
-	if d.whom == nil && !d.stranger && plan.SignalAt.After(now) {
+	if d.whom == nil && !d.stranger && plan.SignalAt.After(now) && !w.othersServe(p) {
 		w.violate("delay", "%s drains (%s) and waits %v for its stop signal, but nobody else serves", p.name(), d.reason, plan.SignalAt.Sub(now))
 	}
 	switch d.reason {
@@ -351,6 +352,14 @@ func (w *world) checkPatience(p *process) {
 	}
 }
 
+// othersServe reports whether another instance serves, or may be taken for one.
+// Another service's handover-lib may be.
+func (w *world) othersServe(p *process) bool {
+	return len(w.legacies) > 0 || slices.ContainsFunc(w.processes, func(q *process) bool {
+		return q != p && w.servedLately(q)
+	})
+}
+
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
@@ -405,6 +414,11 @@ func (w *world) knew(p, q *process) string {
 	}
 	if p.release.Off || p.self.Container == "" || !p.keyLost.IsZero() {
 		return ""
+	}
+	for _, each := range p.node.Peers() {
+		if each.Told && each.Container == q.self.Container {
+			return "" // until it is heard, the list may mean the process that was told
+		}
 	}
 	if c := p.view.find(q.box); c != nil && c.Status.MayServe() && p.view.truthful && !p.view.requested.Before(later(p.toldAt, q.began)) {
 		return "listed as " + string(c.Status)
@@ -551,14 +565,14 @@ func (w *world) checkFor(p *process, d *drain) {
 	fresh := now.Sub(p.view.requested)-p.hung(p.view.requested, now) < max(2*p.release.poll(), p.release.poll()+3*took)+slack
 	switch {
 	case d.reason == controller.ReasonSuccessorTrusted:
-		least := min(5*time.Second, p.hold()/3)
+		least := min(5*time.Second, w.endsBy(p).Sub(p.toldAt)/3)
 		if now.Sub(p.toldAt) < least {
 			w.violate("c", "%s trusts its successor %v after it was told", p.name(), now.Sub(p.toldAt))
 		}
 		if p.self.Container != "" && q.self.Container != "" && now.Sub(p.view.received) < least {
 			w.violate("c", "%s trusts its successor although the Supervisor answers", p.name())
 		}
-		if !p.looksAgain() {
+		if !p.looksAgain(later(p.toldAt, p.view.received), least) {
 			w.violate("c", "%s trusts its successor as soon as it goes on after a stall", p.name())
 		}
 	case p.self.Container == "" || q.self.Container == "" && q.legacy == nil:
@@ -616,7 +630,7 @@ func (w *world) checkNoSuccessor(p *process, d *drain) {
 	if !answered && since < 3*time.Second {
 		w.violate("a", "%s takes it that there is no successor %v after SIGTERM, without an answer", p.name(), since)
 	}
-	if !answered && !p.looksAgain() {
+	if !answered && !p.looksAgain(p.toldAt, 3*time.Second) {
 		w.violate("a", "%s takes it that there is no successor as soon as it goes on after a stall", p.name())
 	}
 	if !answered && p.refused {

@@ -53,6 +53,7 @@ type process struct {
 	toldAt   time.Time // when it got the first one
 	tolds    []telling
 	keyLost  time.Time     // when its key was rotated
+	asked    time.Time     // when its latest request was sent that is over
 	stalls   []span        // when it did not run, or its loop hung
 	stopped  chan struct{} // closed when it goes on; nil while it runs
 	pauses   int
@@ -502,10 +503,13 @@ type asker struct {
 func (a *asker) View(ctx context.Context) (supervisor.View, error) {
 	p, w := a.p, a.p.w
 	p.waits(othersWake)
+	sent := time.Now()
 	v, err := a.client.View(ctx)
 	p.waits(othersWake)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	late := sent.Before(p.asked) // a later request is over already
+	p.asked = later(p.asked, sent)
 	var refusal *supervisor.Error
 	switch {
 	case err == nil:
@@ -526,8 +530,8 @@ func (a *asker) View(ctx context.Context) (supervisor.View, error) {
 		v.Containers = slices.DeleteFunc(v.Containers, func(c supervisor.Container) bool { return c.ID == p.box.id })
 	}
 	v.Containers = w.dated(v.Containers)
-	if v.RequestedAt.Before(p.view.requested) {
-		return v, nil // a later request was answered before
+	if late {
+		return v, nil
 	}
 	p.view = view{
 		requested: v.RequestedAt, received: v.ReceivedAt, listed: v.Containers,

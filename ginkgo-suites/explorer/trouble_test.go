@@ -164,15 +164,15 @@ func (p *process) awakeFrom() time.Time {
 	return time.Now()
 }
 
-// looksAgain reports whether a process that had a long stall has run long enough
-// since to have looked for others again: what was measured by silence before does
-// not count.
-func (p *process) looksAgain() bool {
+// looksAgain reports whether a process may take it that a silence since a time has
+// lasted for so long. What is measured by silence does not count while it did not
+// run: unless it was over before, it is measured anew, briefly.
+func (p *process) looksAgain(since time.Time, limit time.Duration) bool {
 	const long, least = 600 * time.Millisecond, 900 * time.Millisecond
 	now := time.Now()
 	for i := range p.stalls {
 		s := &p.stalls[i]
-		if s.end().Sub(s.from) > long && s.end().After(p.toldAt) && now.Sub(s.end()) < least {
+		if s.end().Sub(s.from) > long && s.end().After(since) && s.from.Before(since.Add(limit)) && now.Sub(s.end()) < least {
 			return false
 		}
 	}

@@ -91,11 +91,6 @@ func (w *world) heal() {
 	}
 }
 
-// failsAgain is more than the longest pause after which the Supervisor tries again
-// a step that failed: the old container has the wanted name already, or is being
-// restarted by the engine at each try, as one is that crashes again and again.
-const failsAgain = 10 * time.Minute
-
 // converges waits until exactly one serves, and sees that it stays so.
 func (w *world) converges() {
 	w.mu.Lock()
@@ -130,9 +125,6 @@ func (w *world) converges() {
 		defer w.mu.Unlock()
 		if settled && w.waitsForWord() {
 			return
-		}
-		if !settled && time.Since(w.failed) < failsAgain {
-			return // it cannot apply the target, and tries for ever
 		}
 		invariant := "g"
 		if slices.ContainsFunc(w.processes, func(p *process) bool {

@@ -201,6 +201,9 @@ func (w *world) servedLately(p *process) bool {
 	return p.serves || !p.served.IsZero() && w.lately(p, p.served)
 }
 
+// servesOn reports whether a process serves, and was not told to stop.
+func (w *world) servesOn(p *process) bool { return p.serves && p.signals == 0 }
+
 // said sees each statement of an instance, and reports whether that lives.
 func (w *world) said(p *process, s *peer.Statement) bool {
 	w.mu.Lock()

@@ -131,6 +131,18 @@ func (g gate) Send(datagram []byte, repeat bool) error {
 	return g.Way.Send(datagram, repeat)
 }
 
+// folderGate is the gate of a folder, where peers may be asked in writing.
+type folderGate struct{ gate }
+
+// Ask is for folders that know questions; others are not asked.
+func (g folderGate) Ask(datagram []byte) error {
+	g.p.waits(othersWake)
+	if asks, can := g.Way.(interface{ Ask([]byte) error }); can {
+		return asks.Ask(datagram)
+	}
+	return peer.ErrSkipped
+}
+
 func (g gate) Receive(buf []byte) (peer.Received, error) {
 	r, err := g.Way.Receive(buf)
 	g.p.w.mu.Lock()

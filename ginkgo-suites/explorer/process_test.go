@@ -192,7 +192,7 @@ func (p *process) launch(boot [4]byte, domain peer.Domain, seed uint64, restarte
 	}
 	if !r.NoFolder {
 		p.member = w.folder.Open(p.self.Instance)
-		ways = append(ways, gate{p.member, p})
+		ways = append(ways, folderGate{gate{p.member, p}})
 	}
 	if len(ways) == 0 {
 		ways = append(ways, gate{p.endpoint, p})
@@ -679,6 +679,11 @@ func (k *work) Drain(plan workload.Plan) {
 	defer w.mu.Unlock()
 	if p.dead {
 		return
+	}
+	if d := p.drain; k.state.Draining && k.state.SignalledAt.IsZero() && !plan.SignalAt.Equal(k.signal) && d != nil && d.whom != nil && !w.servesOn(d.whom) {
+		p.say("its drain is taken back for another one")
+		k.state.Draining, p.drain = false, nil
+		k.signals.Stop()
 	}
 	w.checkDrain(p, plan)
 	if !k.state.Draining && k.state.Running {

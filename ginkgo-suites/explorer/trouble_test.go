@@ -168,7 +168,8 @@ func (p *process) awakeFrom() time.Time {
 // lasted for so long. What is measured by silence does not count while it did not
 // run: unless it was over before, it is measured anew, briefly.
 func (p *process) looksAgain(since time.Time, limit time.Duration) bool {
-	const long, least = 600 * time.Millisecond, 900 * time.Millisecond
+	const long = 600 * time.Millisecond
+	least := min(900*time.Millisecond, limit-slack)
 	now := time.Now()
 	for i := range p.stalls {
 		s := &p.stalls[i]

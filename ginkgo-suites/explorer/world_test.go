@@ -68,7 +68,6 @@ type world struct {
 	downs    int  // reasons for the Supervisor not to run
 	locked   bool // it may have locked itself out
 	dark     *dark
-	failed   time.Time // when a step of the Supervisor failed last
 	lock     lock
 	changes  int    // serving instances, drains and starts: what must not go on for ever
 	mark     uint64 // what happened, and when
@@ -153,11 +152,8 @@ func (w *world) say(format string, args ...any) {
 func (w *world) observe(e simulator.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch e.Kind {
-	case simulator.EventUp:
+	if e.Kind == simulator.EventUp {
 		w.repeats()
-	case stepFailed:
-		w.failed = time.Now()
 	}
 	name := ""
 	for _, b := range w.boxes {
@@ -173,10 +169,6 @@ func (w *world) observe(e simulator.Event) {
 	}
 	w.say("Supervisor: %s %s", e.String(), name)
 }
-
-// stepFailed is the simulator's event of a step that failed. Where it has none,
-// nothing fails.
-const stepFailed = "failed"
 
 // repeats lets a Supervisor that was restarted in the middle of a hand-over send
 // SIGTERM once more to what is being stopped, as recorded. The time of SIGKILL

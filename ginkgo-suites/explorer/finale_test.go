@@ -60,8 +60,8 @@ func (w *world) watchShutdown() {
 		if !b.gone.IsZero() && time.Since(b.gone) > listCounts {
 			continue
 		}
-		if !b.gone.IsZero() || p.dead || p.legacy != nil || p.release.NoNetwork || p.release.Anonymous || p.refused || p.key != key || time.Since(p.began) < time.Second ||
-			!p.frozen.IsZero() || p.release.Slow > 0 || p.tolds > 0 || p.exited || time.Since(p.deferred) < 0 {
+		if !b.gone.IsZero() || p.dead || p.legacy != nil || p.release.NoNetwork || p.release.Anonymous || p.refused || p.key != key ||
+			time.Since(p.awakeSince()) < time.Second || p.signals > 0 || p.exited || time.Since(p.deferred) < 0 {
 			return // it may not be heard, or may wait for a good reason
 		}
 	}
@@ -115,7 +115,10 @@ func (w *world) converges() {
 		converged = one && w.sim.Settled()
 	}
 	if !converged {
-		if w.lockedOut() {
+		w.mu.Lock()
+		locked := w.locked
+		w.mu.Unlock()
+		if locked {
 			return
 		}
 		settled := w.sim.Settled()
@@ -173,14 +176,8 @@ func (w *world) waitsForWord() bool {
 // drains.
 func (w *world) leaving() bool {
 	return slices.ContainsFunc(w.processes, func(p *process) bool {
-		return !p.dead && !p.exited && (!p.toldAt.IsZero() || p.phase == peer.PhaseDraining)
+		return !p.dead && !p.exited && (p.signals > 0 || p.phase == peer.PhaseDraining)
 	})
-}
-
-// lockedOut reports whether the Supervisor may have locked itself out: one that
-// is killed in the middle of a hand-over leaves its own lock.
-func (w *world) lockedOut() bool {
-	return w.version.Waits && slices.ContainsFunc(w.plan.Actions, func(a action) bool { return a.Do == doCrash })
 }
 
 // empties waits until nothing runs any more.
@@ -192,11 +189,11 @@ func (w *world) empties(bound time.Duration) {
 			return
 		}
 	}
-	if w.plan.Finale == "stop" && w.lockedOut() {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.plan.Finale == "stop" && w.locked {
+		return // it was killed in the middle of a hand-over, and left its own lock
+	}
 	w.violate("f", "%v after the end of all was ordered, some instance runs: %s", bound, w.state())
 }
 
@@ -253,7 +250,7 @@ func (w *world) bound() time.Duration {
 	for i := range w.plan.Releases {
 		r := &w.plan.Releases[i]
 		grace = max(grace, r.grace())
-		ready = max(ready, time.Duration(r.Ready)+time.Duration(r.Slow))
+		ready = max(ready, time.Duration(r.Ready)+time.Duration(r.Slow)+time.Duration(r.Boot))
 		takes := time.Duration(r.Drain)
 		if r.Hangs || takes > r.drainLimit() {
 			takes = r.drainLimit()

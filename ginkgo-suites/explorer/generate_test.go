@@ -32,18 +32,32 @@ func generate(seed uint64) plan {
 		p.BeforeStop = c.between(10*time.Millisecond, 3*time.Second)
 	}
 	common := c.configuration()
+	recommended := c.one(3) // a long grace period, and releases that need it
+	if recommended {
+		common.Grace = dur(time.Minute)
+	}
 	n := pick(c, 2, 2, 2, 3, 3)
 	for i := range n {
-		p.Releases = append(p.Releases, c.release(common, i == 0))
+		r := c.release(common, i == 0)
+		if recommended {
+			r.Grace = dur(time.Minute)
+			if i == 1 && r.Ready >= 0 && !r.Legacy {
+				r.Ready = c.between(8*time.Second, 30*time.Second)
+			}
+		}
+		p.Releases = append(p.Releases, r)
 	}
 	last := c.release(common, false)
 	last.Ready, last.Crash, last.Hangs, last.Legacy, last.KillFirst = c.between(0, 3*time.Second), 0, false, false, false
 	p.Releases = append(p.Releases, last)
 	first := &p.Releases[0]
 	first.Ready, first.Crash = c.between(0, 2*time.Second), 0
+	if c.one(6) {
+		p.Created = pick(c, createdEqual, createdMissing, createdReversed)
+	}
 
 	p.Actions = append(p.Actions, action{At: c.between(0, 10*time.Millisecond), Do: doDeploy})
-	at := first.Ready + c.between(700*time.Millisecond, 6*time.Second)
+	at := first.Boot + first.Ready + c.between(700*time.Millisecond, 6*time.Second)
 	updates := pick(c, 0, 1, 1, 1, 1, 2, 2, 3)
 	from := at
 	if c.one(15) { // the updates come in the next boot
@@ -55,6 +69,9 @@ func generate(seed uint64) plan {
 		at += pick(c, c.between(50*time.Millisecond, 2*time.Second), c.between(time.Second, 12*time.Second))
 	}
 	until := at + c.between(2*time.Second, 10*time.Second)
+	if recommended {
+		until += p.Releases[1].Ready
+	}
 	for range pick(c, 0, 1, 1, 2, 2, 3, 4, 6) {
 		if a := c.fault(from, until); a.Do != doStranger || !believes(p.Releases) {
 			p.Actions = append(p.Actions, a)
@@ -128,6 +145,9 @@ func (c chance) release(common release, first bool) release {
 	if c.one(20) {
 		r.Slow = c.between(0, 700*time.Millisecond)
 	}
+	if c.one(3) {
+		r.Boot = c.between(0, 1500*time.Millisecond)
+	}
 	r.Legacy = c.one(16)
 	r.KillFirst = !first && c.one(25)
 	r.Anonymous = c.one(14)
@@ -163,7 +183,7 @@ func (c chance) fault(from, until dur) action {
 	a.Do = pick(c,
 		doDown, doDown, doCrash, doLock, doError, doRefuse, doForbid, doStall, doStall, doStale, doHalf, doPartial, doEmpty, doRotate,
 		doNetwork, doNetwork, doNetwork, doNetwork, doIsolate, doIsolate, doCut, doStranger,
-		doDefer, doDefer, doKill, doKill, doKill, doExit, doExit, doUnready, doUnready, doTerm, doFreeze, doReboot, doClock,
+		doDefer, doDefer, doKill, doKill, doKill, doExit, doExit, doUnready, doUnready, doTerm, doFreeze, doPause, doPause, doPause, doSlow, doSlow, doReboot, doClock,
 		doReadOnly, doFull, doBlind, doDeploy)
 	switch a.Do {
 	case doNetwork:
@@ -175,6 +195,12 @@ func (c chance) fault(from, until dur) action {
 		a.Other = pick(c, 0, 1, 2)
 	case doFreeze:
 		a.For = c.between(50*time.Millisecond, 1500*time.Millisecond)
+	case doPause:
+		a.For = pick(c, c.between(50*time.Millisecond, 2*time.Second), c.between(time.Second, 8*time.Second), c.between(time.Second, 30*time.Second))
+		a.All = c.one(4)
+	case doSlow:
+		a.By = pick(c, c.between(200*time.Millisecond, 3*time.Second), c.between(200*time.Millisecond, 6*time.Second))
+		a.For = c.between(time.Second, 30*time.Second)
 	case doClock, doStranger:
 		a.By = dur(pick(c, -time.Hour, -10*time.Second, 10*time.Second, time.Hour))
 	case doReboot:

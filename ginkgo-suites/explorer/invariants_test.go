@@ -3,12 +3,13 @@ package explorer_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/handover-controller/handover/controller/decide"
 
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
-
-	"github.com/handover-controller/handover/controller/decide"
 )
 
 // violation is something that must never be.
@@ -57,14 +58,80 @@ func (w *world) serve(p *process, yes bool, why cause) {
 		w.serving++
 		p.since = time.Now()
 		p.say("SERVES")
+		w.checkDark()
+		w.dark = nil
 		return
 	}
 	w.serving--
 	p.served, p.why = time.Now(), why
 	p.say("serves no more")
-	if w.serving == 0 && !w.excused(p, 0) {
-		w.violate("a", "nobody serves since %s stopped to, by its own decision: %s", p.name(), why.drain.text())
+	if w.serving > 0 {
+		return
 	}
+	if !w.excused(p, 0) {
+		w.violate("a", "nobody serves since %s stopped to, by its own decision: %s", p.name(), why.drain.text())
+		return
+	}
+	if d := why.drain; d != nil && !why.outside && !p.toldAt.IsZero() {
+		// Whatever came of it is judged when it is over, or when it could not have
+		// served any more.
+		w.dark = &dark{p: p, drain: d, since: time.Now()}
+		current := w.dark
+		time.AfterFunc(time.Until(p.mayServe()), func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.dark == current {
+				w.checkDark()
+				w.dark = nil
+			}
+		})
+	}
+}
+
+// dark is a time in which nobody serves, because the last one that did was told
+// to stop and decided to.
+type dark struct {
+	p     *process
+	drain *drain
+	since time.Time
+}
+
+// darkAtMost is for how long nobody may serve where somebody could.
+const darkAtMost = time.Second
+
+// mayServe is until when an instance that is told can serve: until its hold must
+// end, counted from its first signal.
+func (p *process) mayServe() time.Time { return p.toldAt.Add(p.hold()) }
+
+// checkDark looks at such a time, which is over: while its hold had time left,
+// and another one was there or on its way, the instance could have served. It is
+// excused if it could not know of that one, unless the plan is strict, or if
+// somebody wanted it to end sooner.
+func (w *world) checkDark() {
+	k := w.dark
+	if k == nil {
+		return
+	}
+	end := time.Now()
+	for _, t := range []time.Time{k.p.mayServe(), w.endsBy(k.p)} {
+		if t.Before(end) {
+			end = t
+		}
+	}
+	d := k.drain
+	lasted := end.Sub(k.since)
+	switch {
+	case lasted <= darkAtMost, d.whom != nil, len(d.others) == 0:
+		return
+	case d.knew == "" && !w.plan.Strict:
+		return
+	}
+	how := d.knew
+	if how == "" {
+		how = "which was there"
+	}
+	w.violate("dark", "nobody serves for %v, because %s stopped (%s); it had time to wait for %s, %s",
+		lasted, k.p.name(), d.text(), d.others[0].name(), how)
 }
 
 func (d *drain) text() string {
@@ -93,6 +160,9 @@ func (w *world) excused(p *process, depth int) bool {
 		return true // where it is not, checkDrain says so
 	}
 	next := d.whom
+	if next != nil && next.stopped != nil && next.halted {
+		return true // stopped with its workload
+	}
 	if d.stranger {
 		return true // where it is not, checkStranger says so
 	}
@@ -103,47 +173,37 @@ func (w *world) excused(p *process, depth int) bool {
 		return next == nil
 	}
 	// It stepped down for one that served then; what became of that one?
-	return !next.serves && !next.served.Before(d.at.Add(-w.window(next))) && w.excused(next, depth+1)
+	return !next.serves && d.at.Sub(next.served)-next.hung(next.served, d.at) <= w.window(next) && w.excused(next, depth+1)
 }
 
 // window is how old the truth may be that an instance acts upon: what a peer
-// said holds for a second. A folder that cannot be written keeps the old word,
-// and a process whose loop hangs is not heard of its state.
+// said holds for a second.
 func (w *world) window(p *process) time.Duration {
 	d := time.Second + w.delay + slack
-	for _, a := range w.plan.Actions {
-		switch a.Do {
-		case doReadOnly, doFull:
-			d = max(d, 16*time.Second)
-		}
-	}
 	if p.legacy != nil {
-		d = max(d, 11*time.Second+w.delay+slack)
-	}
-	return d + w.stalls()
-}
-
-// stalls is for how long an instance's loop may hang in this plan.
-func (w *world) stalls() (d time.Duration) {
-	for _, a := range w.plan.Actions {
-		if a.Do == doFreeze {
-			d += time.Duration(a.For)
-		}
-	}
-	for i := range w.plan.Releases {
-		d += time.Duration(w.plan.Releases[i].Slow)
+		d = 11*time.Second + w.delay + slack
 	}
 	return d
+}
+
+// lately reports whether something that ended then may still be believed of a
+// process. While its loop hangs, it does not take back its word.
+func (w *world) lately(p *process, ended time.Time) bool {
+	now := time.Now()
+	return now.Sub(ended)-p.hung(ended, now) <= w.window(p)
 }
 
 // servedLately reports whether a workload serves, or did when its word was
 // given.
 func (w *world) servedLately(p *process) bool {
-	if !p.prepared.IsZero() && (p.phase == peer.PhasePrepared || time.Since(p.prepared) <= w.window(p)) {
+	if !p.prepared.IsZero() && (p.phase == peer.PhasePrepared || w.lately(p, p.prepared)) {
 		return true
 	}
-	return p.serves || !p.served.IsZero() && time.Since(p.served) <= w.window(p)
+	return p.serves || !p.served.IsZero() && w.lately(p, p.served)
 }
+
+// servesOn reports whether a process serves, and was not told to stop.
+func (w *world) servesOn(p *process) bool { return p.serves && p.signals == 0 }
 
 // said sees each statement of an instance, and reports whether that lives.
 func (w *world) said(p *process, s *peer.Statement) bool {
@@ -215,8 +275,8 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 	p.drain = d
 	w.changes++
 	told := !p.toldAt.IsZero()
-	holds := !told || now.Before(p.toldAt.Add(p.hold()))
-	if now.Before(p.deferred) && p.tolds < 2 && holds {
+	holds := !told || now.Before(p.mayServe())
+	if now.Before(p.deferred) && len(p.tolds) < 2 && holds {
 		w.violate("defer", "%s drains (%s) although its workload asked for %v more", p.name(), d.reason, p.deferred.Sub(now))
 	}
 	if p.forWhom != (peer.InstanceID{}) {
@@ -225,20 +285,29 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 			d.whom, d.stranger = w.findLegacy(p.forWhom, p)
 		}
 	}
+	if told && d.whom == nil && !d.stranger {
+		d.others, d.knew = w.others(p)
+	}
 	p.say("DRAINS: %s", d.text())
+	if d.whom == nil && !d.stranger && plan.SignalAt.After(now) && !w.othersServe(p) {
+		w.violate("delay", "%s drains (%s) and waits %v for its stop signal, but nobody else serves", p.name(), d.reason, plan.SignalAt.Sub(now))
+	}
 	switch d.reason {
 	case decide.ReasonBothSignals, decide.ReasonSuccessorServes, decide.ReasonSuccessorTrusted:
 		w.checkFor(p, d)
 	case decide.ReasonNoSuccessor:
 		w.checkNoSuccessor(p, d)
 	case decide.ReasonHoldEnded:
-		if now.Before(p.toldAt.Add(p.hold())) {
-			w.violate("a", "%s ends its hold before it must", p.name())
+		if now.Before(w.endsBy(p)) {
+			w.violate("a", "%s ends its hold %v before it must", p.name(), w.endsBy(p).Sub(now))
 		}
 		w.checkPatience(p)
 	case decide.ReasonHurried:
-		if p.tolds < 2 {
+		switch by := w.endsBy(p); {
+		case len(p.tolds) < 2:
 			w.violate("a", "%s hurries, told once", p.name())
+		case d.knew != "" && now.Before(by):
+			w.violate("a", "%s hurries %v before it must, and knew of %s: %s", p.name(), by.Sub(now), d.others[0].name(), d.knew)
 		}
 	default:
 		w.violate("a", "%s drains because of %q", p.name(), d.reason)
@@ -254,7 +323,7 @@ const ample = 3 * time.Second
 // undisturbed reports whether this story is one without trouble of the network,
 // and two instances can hear and find each other.
 func (w *world) undisturbed(p, q *process) bool {
-	if w.plan.does(doNetwork, doIsolate, doCut, doFreeze, doDefer, doStranger, doTerm, doRotate) {
+	if w.plan.does(doNetwork, doIsolate, doCut, doFreeze, doPause, doSlow, doDefer, doStranger, doTerm, doRotate) {
 		return false
 	}
 	for _, each := range []*process{p, q} {
@@ -270,12 +339,138 @@ func (w *world) undisturbed(p, q *process) bool {
 // instance could have stepped down long before, and that has not begun to drain
 // for a third one.
 func (w *world) checkPatience(p *process) {
+	now := time.Now()
+	if p.release.Off || p.self.Container == "" || w.was(troubleTime, p.box.n, p.toldAt, now) || !p.keyLost.IsZero() {
+		return
+	}
+	all := []trouble{troubleNetwork, troubleFolder, troubleDeaf, troubleLies}
 	for _, q := range w.processes {
-		if q != p && q.serves && q.drain == nil && q.toldAt.IsZero() && w.undisturbed(p, q) && !p.refused && !p.release.Off &&
-			time.Since(q.since) > ample+time.Duration(p.release.Settle) && time.Since(p.toldAt) > ample {
-			w.violate("f", "%s holds to the end, although %s serves since %v", p.name(), q.name(), time.Since(q.since))
+		if q == p || !q.serves || q.drain != nil || q.signals > 0 || q.legacy != nil || q.self.Container == "" || !w.reach(p, q) {
+			continue
+		}
+		from := later(q.since, p.toldAt)
+		enough := ample + time.Duration(p.release.Settle) + 2*p.release.poll() + 4*w.slowest(from, now)
+		if w.calm(from, now, all, p, q) > enough {
+			w.violate("f", "%s holds to the end, although %s serves since %v", p.name(), q.name(), now.Sub(q.since))
 		}
 	}
+}
+
+// othersServe reports whether another instance serves, or may be taken for one.
+// Another service's handover-lib may be.
+func (w *world) othersServe(p *process) bool {
+	return len(w.legacies) > 0 || slices.ContainsFunc(w.processes, func(q *process) bool {
+		return q != p && w.servedLately(q)
+	})
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// reach reports whether two instances have a way in common.
+func (w *world) reach(p, q *process) bool {
+	network := func(r *release) bool { return !r.NoNetwork || r.NoFolder }
+	return network(p.release) && network(q.release) || !p.release.NoFolder && !q.release.NoFolder
+}
+
+// others are the instances that may serve after one that is told to stop: those
+// that run, or start, and were not told. It tells how it could know of the first
+// one of which it could.
+func (w *world) others(p *process) (all []*process, knew string) {
+	for _, q := range w.processes {
+		if q == p || q.box == p.box || q.dead || q.exited || q.signals > 0 || q.legacy != nil {
+			continue
+		}
+		if knew == "" {
+			if knew = w.knew(p, q); knew != "" {
+				all = append([]*process{q}, all...)
+				continue
+			}
+		}
+		all = append(all, q)
+	}
+	return all, knew
+}
+
+// knew tells how an instance that was told could know of another one that runs:
+// it has heard it just now, the Supervisor has told, or both could have been
+// asked for long enough. Empty: it could not.
+func (w *world) knew(p, q *process) string {
+	const (
+		heardWithin = 950 * time.Millisecond
+		asks        = 1200 * time.Millisecond
+		remembers   = 3900 * time.Millisecond
+	)
+	now := time.Now()
+	for _, each := range p.node.Peers() {
+		if each.Instance == q.self.Instance && !each.Told && !each.Ended() && now.Sub(each.LastHeard) < heardWithin {
+			return fmt.Sprintf("heard %v ago", now.Sub(each.LastHeard))
+		}
+	}
+	speaks := q.awakeSince().Add(600 * time.Millisecond)
+	ways := []trouble{troubleNetwork, troubleFolder}
+	if from := later(speaks, later(p.toldAt, now.Add(-remembers))); q.launched && w.reach(p, q) && w.calm(from, now, ways, p, q) > asks {
+		return "with whom it could have spoken"
+	}
+	if p.release.Off || p.self.Container == "" || !p.keyLost.IsZero() {
+		return ""
+	}
+	for _, each := range p.node.Peers() {
+		if each.Told && each.Container == q.self.Container {
+			return "" // until it is heard, the list may mean the process that was told
+		}
+	}
+	if c := p.view.find(q.box); c != nil && c.Status.MayServe() && p.view.truthful && !p.view.requested.Before(later(p.toldAt, q.began)) {
+		return "listed as " + string(c.Status)
+	}
+	from := later(q.began, p.toldAt)
+	if w.calm(from, now, []trouble{troubleDeaf, troubleLies}, p) > asks+2*w.slowest(from, now)+p.release.poll() {
+		return "of whom it could have asked"
+	}
+	return ""
+}
+
+// endsBy is when an instance that was told may end its hold. A Supervisor that
+// was restarted repeats itself, which changes nothing if the instance could see
+// that it was away. Who else repeats it may have a time-out of 10 s, which cannot
+// be seen; a third signal leaves no time.
+func (w *world) endsBy(p *process) time.Time {
+	const unseen = 10 * time.Second
+	end := p.mayServe()
+	presses := 0
+	for i := 1; i < len(p.tolds); i++ {
+		t, before := &p.tolds[i], p.tolds[i-1].at
+		if t.by == bySupervisor && w.sawAway(p, before, t.at) {
+			continue
+		}
+		presses++
+		by := t.at
+		if presses == 1 {
+			by = t.at.Add(unseen - reserve)
+		}
+		if by.Before(end) {
+			end = by
+		}
+	}
+	return end
+}
+
+// sawAway reports whether an instance that asks could see that the Supervisor
+// did not run, and nothing else can be meant.
+func (w *world) sawAway(p *process, from, to time.Time) bool {
+	if p.release.Off || !p.keyLost.IsZero() {
+		return false
+	}
+	for _, s := range w.spells {
+		if s.kind == troubleAway && s.overlap(from, to)-p.stalled(later(s.from, from), to) > p.release.poll()+500*time.Millisecond {
+			return true
+		}
+	}
+	return false
 }
 
 // checkNeed looks at a start that is not the first one of a container: no
@@ -317,11 +512,11 @@ func (w *world) findLegacy(id peer.InstanceID, by *process) (p *process, strange
 	return nil, false
 }
 
+// reserve is what a drain needs before SIGKILL: drain_reserve, and the exit.
+const reserve = 3*time.Second + 500*time.Millisecond
+
 // hold is how long an instance that is told may wait.
-func (p *process) hold() time.Duration {
-	r := p.release
-	return r.grace() - time.Duration(r.DrainDelay) - 3*time.Second - 500*time.Millisecond
-}
+func (p *process) hold() time.Duration { return p.release.grace() - reserve }
 
 // checkFor looks at a step down for another instance.
 func (w *world) checkFor(p *process, d *drain) {
@@ -341,6 +536,9 @@ func (w *world) checkFor(p *process, d *drain) {
 	if !w.servedLately(q) {
 		w.violate("c", "%s steps down for %s, which has not served within %v", p.name(), q.name(), w.window(q))
 	}
+	if now := time.Now(); q.legacy == nil && q.stopped != nil && now.Sub(q.awakeFrom()) > w.window(q) {
+		w.violate("c", "%s steps down for %s, which has been stopped for %v and can say nothing", p.name(), q.name(), now.Sub(q.awakeFrom()))
+	}
 	told := !p.toldAt.IsZero()
 	if told && q.legacy == nil {
 		acked := false
@@ -351,7 +549,7 @@ func (w *world) checkFor(p *process, d *drain) {
 			w.violate("c", "%s steps down for %s, which has not acknowledged it", p.name(), q.name())
 		}
 	}
-	if !q.toldAt.IsZero() && time.Since(q.toldAt) > w.window(q) {
+	if !q.toldAt.IsZero() && !w.lately(q, q.toldAt) {
 		w.violate("c", "%s steps down for %s, which was told to stop %v ago", p.name(), q.name(), time.Since(q.toldAt))
 	}
 	const mistrust = 10 * time.Second
@@ -366,15 +564,20 @@ func (w *world) checkFor(p *process, d *drain) {
 	if q.legacy != nil { // matched to any container that can be it
 		listed = p.view.other(p.box)
 	}
-	fresh := time.Since(p.view.requested) < 2*p.release.poll()+w.stalls()
+	now := time.Now()
+	took := p.view.received.Sub(p.view.requested)
+	fresh := now.Sub(p.view.requested)-p.hung(p.view.requested, now) < max(2*p.release.poll(), p.release.poll()+3*took)+slack
 	switch {
 	case d.reason == decide.ReasonSuccessorTrusted:
-		least := min(5*time.Second, p.hold()/3)
-		if time.Since(p.toldAt) < least {
-			w.violate("c", "%s trusts its successor %v after it was told", p.name(), time.Since(p.toldAt))
+		least := min(5*time.Second, w.endsBy(p).Sub(p.toldAt)/3)
+		if now.Sub(p.toldAt) < least {
+			w.violate("c", "%s trusts its successor %v after it was told", p.name(), now.Sub(p.toldAt))
 		}
-		if p.self.Container != "" && q.self.Container != "" && !p.view.requested.IsZero() && w.stalls() == 0 && time.Since(p.view.requested) < least {
+		if p.self.Container != "" && q.self.Container != "" && now.Sub(p.view.received) < least {
 			w.violate("c", "%s trusts its successor although the Supervisor answers", p.name())
+		}
+		if !p.looksAgain(later(p.toldAt, p.view.received), least) {
+			w.violate("c", "%s trusts its successor as soon as it goes on after a stall", p.name())
 		}
 	case p.self.Container == "" || q.self.Container == "" && q.legacy == nil:
 		w.violate("c", "%s steps down for %s, but does not know both containers", p.name(), q.name())
@@ -422,9 +625,17 @@ func (w *world) checkNoSuccessor(p *process, d *drain) {
 	if since >= p.hold() {
 		return
 	}
+	if d.knew != "" {
+		w.violate("a", "%s takes it that there is no successor %v after SIGTERM, but there is %s, %s",
+			p.name(), since, d.others[0].name(), d.knew)
+		return
+	}
 	answered := !p.release.Off && !p.view.requested.Before(p.toldAt) && (p.self.Container == "" || p.view.find(p.box) != nil)
 	if !answered && since < 3*time.Second {
 		w.violate("a", "%s takes it that there is no successor %v after SIGTERM, without an answer", p.name(), since)
+	}
+	if !answered && !p.looksAgain(p.toldAt, 3*time.Second) {
+		w.violate("a", "%s takes it that there is no successor as soon as it goes on after a stall", p.name())
 	}
 	if !answered && p.refused {
 		w.violate("a", "%s takes it that there is no successor, but its key was rotated", p.name())
@@ -436,7 +647,7 @@ func (w *world) checkNoSuccessor(p *process, d *drain) {
 			continue
 		}
 		o := w.find(q.Instance)
-		gone := q.Container != "" && answered && p.view.find(w.boxOf(q.Instance)) == nil && q.LastHeard.Before(p.view.requested)
+		gone := q.Container != "" && answered && p.view.truthful && p.view.find(w.boxOf(q.Instance)) == nil && q.LastHeard.Before(p.view.requested)
 		if o != nil && !o.dead && !o.exited && o.toldAt.IsZero() && !gone {
 			w.violate("a", "%s takes it that there is no successor, but heard %s %v ago", p.name(), o.name(), d.at.Sub(q.LastHeard))
 		}
@@ -475,7 +686,7 @@ func (w *world) checkStart(p *process) {
 			w.violate("x", "%s starts its exclusive workload while that of %s runs", p.name(), q.name())
 		}
 	}
-	if !p.toldAt.IsZero() && p.release.Standby == 0 && time.Since(p.toldAt) > time.Duration(p.release.Slow) && p.frozen.Before(p.toldAt) {
+	if !p.toldAt.IsZero() && p.release.Standby == 0 && p.awake(p.toldAt, time.Now()) > 0 {
 		w.violate("word", "%s starts its workload although it was told to stop", p.name())
 	}
 }
@@ -499,7 +710,7 @@ func (w *world) checkMarker(p *process) {
 	switch {
 	case p.work.state.Running:
 		w.violate("d", "%s writes the marker while its workload runs", p.name())
-	case !p.toldAt.IsZero() && p.toldAt.Before(time.Now()) && p.frozen.Before(p.toldAt):
+	case !p.toldAt.IsZero() && p.toldAt.Before(time.Now()) && p.awake(p.toldAt, time.Now()) > 0:
 		w.violate("d", "%s writes the marker, but was told to stop", p.name())
 	case p.work.drained != p.work.state.Run:
 		w.violate("d", "%s writes the marker without a release", p.name())
@@ -516,25 +727,27 @@ func (w *world) watchStop(p *process, bySupervisor bool) {
 	alone := bySupervisor && !p.release.Off && len(w.sim.Containers()) == 1 && w.sim.APIKey() == p.key
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	clear := w.deaf == 0 && w.plan.Finale != "shutdown" && time.Since(w.deafEnd) > 6*time.Second && p.frozen.IsZero() && p.release.Slow == 0 &&
-		time.Since(p.began) > time.Second
+	now := time.Now()
+	clear := w.deaf == 0 && w.plan.Finale != "shutdown" && time.Since(w.deafEnd) > 6*time.Second && w.plan.Created == "" &&
+		w.slowest(now.Add(-6*time.Second), now) == 0 && time.Since(p.awakeSince()) > time.Second
 	within := p.release.poll() + 150*time.Millisecond
 	if alone && clear && !p.dead {
 		boxes := len(w.boxes)
 		time.AfterFunc(within, func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if p.dead || p.exited || p.drain != nil || p.deferred.After(p.toldAt) || len(w.boxes) > boxes || w.deaf > 0 || w.deafEnd.After(p.toldAt) || p.frozen.After(p.toldAt) {
+			if p.dead || p.exited || p.drain != nil || p.deferred.After(p.toldAt) || len(w.boxes) > boxes || w.deaf > 0 || w.deafEnd.After(p.toldAt) ||
+				p.stalled(p.toldAt, time.Now()) > 0 || w.slowest(p.toldAt, time.Now()) > 0 {
 				return
 			}
 			w.violate("f", "%s is stopped alone, and has not begun to drain %v later", p.name(), within)
 		})
 	}
-	held := p.hold() + slack + time.Duration(p.release.Slow)
+	held := p.hold() + slack
 	time.AfterFunc(held, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if p.dead || p.exited || p.drain != nil || !p.work.state.Running || p.frozen.After(p.toldAt) {
+		if p.dead || p.exited || p.drain != nil || !p.work.state.Running || p.stopped != nil || p.awakeSince().After(time.Now().Add(-slack)) {
 			return
 		}
 		w.violate("h", "%s holds longer than it may", p.name())
@@ -546,7 +759,12 @@ func (p *process) overdue() {
 	w := p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.dead || p.exited || p.legacy != nil || !p.frozen.IsZero() || p.release.Slow > 0 {
+	if p.dead || p.exited || p.legacy != nil || !p.launched {
+		return
+	}
+	// A stall may have taken all that was left, and a signal that came while it
+	// was stopped it got later.
+	if now := time.Now(); p.stopped != nil || p.awakeSince().After(now.Add(-reserve)) || p.toldAt.After(p.ordered) {
 		return
 	}
 	w.violate("h", "%s is killed at the end of its grace period", p.name())

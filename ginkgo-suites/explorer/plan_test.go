@@ -28,7 +28,20 @@ type plan struct {
 	Finale string `json:"finale,omitempty"`
 	// Quiet is for how long nothing may happen afterwards.
 	Quiet dur `json:"quiet"`
+	// Created is how the Supervisor's list shows when containers were created:
+	// truthful, or one of the words below.
+	Created string `json:"created,omitempty"`
+	// Strict: nobody is excused by what an instance could not know. If one could
+	// serve, and nobody did, then only what happened from outside explains it.
+	Strict bool `json:"strict,omitempty"`
 }
+
+// How creation times can be shown.
+const (
+	createdEqual    = "equal"    // all the same
+	createdMissing  = "missing"  // none
+	createdReversed = "reversed" // the oldest as the newest
+)
 
 // release is how a release behaves and what it configures. Zero values are the
 // defaults of the configuration.
@@ -38,6 +51,7 @@ type release struct {
 	Drain  dur  `json:"drain,omitzero"` // it ends so long after the stop signal
 	Hangs  bool `json:"hangs,omitzero"` // it ignores the stop signal
 	Slow   dur  `json:"slow,omitzero"`  // starting it holds the loop up
+	Boot   dur  `json:"boot,omitzero"`  // handover itself takes so long to start
 	Legacy bool `json:"legacy,omitzero"`
 
 	Timeout   dur  `json:"timeout,omitzero"`   // io.balena.update.handover-timeout
@@ -86,10 +100,11 @@ type action struct {
 	// Who is a container in the order of creation, or a release.
 	Who int `json:"who,omitzero"`
 	// Other is another container.
-	Other int `json:"other,omitzero"`
-	For   dur `json:"for,omitzero"`
-	By    dur `json:"by,omitzero"`
-	Env   int `json:"env,omitzero"`
+	Other int  `json:"other,omitzero"`
+	For   dur  `json:"for,omitzero"`
+	By    dur  `json:"by,omitzero"`
+	Env   int  `json:"env,omitzero"`
+	All   bool `json:"all,omitzero"` // the workload is stopped, too
 
 	Loss    float64 `json:"loss,omitzero"`
 	Double  float64 `json:"double,omitzero"`
@@ -122,6 +137,8 @@ const (
 	doTerm     = "term"     // SIGTERM from outside, not from the Supervisor
 	doDefer    = "defer"    // the workload of container Who asks for time, for
 	doFreeze   = "freeze"   // the loop of container Who hangs, for
+	doPause    = "pause"    // its whole process is stopped (SIGSTOP, swap, freezer), for
+	doSlow     = "slow"     // the Supervisor's answers take By longer, for
 	doReboot   = "reboot"   // the power fails; the Supervisor is back after For
 	doClock    = "clock"    // the wall clock jumps by By
 	doReadOnly = "readonly" // the shared folder cannot be written, for
@@ -155,8 +172,12 @@ func (p plan) String() string {
 		}
 		return string(text)
 	}
-	fmt.Fprintf(&b, "{\"seed\": %d, \"version\": %q, \"beforeStop\": %s, \"end\": %s, \"finale\": %q, \"quiet\": %s,\n \"releases\": [",
+	fmt.Fprintf(&b, "{\"seed\": %d, \"version\": %q, \"beforeStop\": %s, \"end\": %s, \"finale\": %q, \"quiet\": %s,",
 		p.Seed, p.Version, line(p.BeforeStop), line(p.End), p.Finale, line(p.Quiet))
+	if p.Created != "" || p.Strict {
+		fmt.Fprintf(&b, " \"created\": %q, \"strict\": %v,", p.Created, p.Strict)
+	}
+	b.WriteString("\n \"releases\": [")
 	for i, r := range p.Releases {
 		fmt.Fprintf(&b, "%s\n  %s", comma(i), line(r))
 	}
@@ -180,6 +201,12 @@ func parse(text string) (plan, error) {
 	var p plan
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	d.DisallowUnknownFields()
-	err := d.Decode(&p)
-	return p, err
+	if err := d.Decode(&p); err != nil {
+		return p, err
+	}
+	switch p.Created {
+	case "", createdEqual, createdMissing, createdReversed:
+		return p, nil
+	}
+	return p, fmt.Errorf("created is %q; use %q, %q, %q, or leave it out", p.Created, createdEqual, createdMissing, createdReversed)
 }

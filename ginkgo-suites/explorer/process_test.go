@@ -11,13 +11,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/handover-controller/handover/controller/decide"
+
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/controller/workload"
 	"github.com/handover-controller/handover/peer"
 	"github.com/handover-controller/handover/peer/peertest"
 	"github.com/handover-controller/handover/supervisor"
-
-	"github.com/handover-controller/handover/controller/decide"
 )
 
 // process is the process of a container: a real controller and node with a
@@ -42,12 +42,25 @@ type process struct {
 	legacy   *peertest.LegacyPeer
 	owner    *owner // nil without a lock for exclusive workloads
 	ends     sync.Once
+	gone     chan struct{} // closed when it is killed
 
 	// What is true of it, guarded by the world's lock.
+	launched bool // handover runs, it no longer starts
 	dead     bool // killed
 	exited   bool // ended in order
-	toldAt   time.Time
-	tolds    int
+	endedAt  time.Time
+	signals  int       // SIGTERMs that were sent
+	ordered  time.Time // when the Supervisor sent the first one
+	pending  string    // who sent a SIGTERM that it has not got yet
+	toldAt   time.Time // when it got the first one
+	tolds    []telling
+	keyLost  time.Time     // when its key was rotated
+	asked    time.Time     // when its latest request was sent that is over
+	stalls   []span        // when it did not run, or its loop hung
+	stopped  chan struct{} // closed when it goes on; nil while it runs
+	pauses   int
+	halted   bool     // its workload is stopped, too
+	due      []func() // what it does when it goes on
 	phase    peer.Phase
 	reason   decide.Reason // of its last decision
 	forWhom  peer.InstanceID
@@ -77,7 +90,9 @@ type cause struct {
 type drain struct {
 	at     time.Time
 	reason decide.Reason
-	whom   *process // nil unless it is for somebody
+	whom   *process   // nil unless it is for somebody
+	others []*process // who could have served after it, and lived
+	knew   string     // how it could know of one of them; empty: it could not
 	// stranger: for a handover-lib of another service.
 	stranger bool
 }
@@ -85,6 +100,7 @@ type drain struct {
 // view is an answer of the Supervisor as an instance got it.
 type view struct {
 	requested time.Time
+	received  time.Time
 	truthful  bool
 	listed    []supervisor.Container
 }
@@ -116,6 +132,7 @@ func (p *process) say(format string, args ...any) {
 	}
 }
 
+// start starts the process. Until handover itself has started, nothing is done.
 func (p *process) start(key string) error {
 	w, b, r := p.w, p.box, p.release
 	p.key = key
@@ -142,23 +159,51 @@ func (p *process) start(key string) error {
 	domain := peer.NewDomain(w.boot, app, service)
 	seed := w.rng.Uint64()
 	w.mu.Unlock()
+	if r.Boot <= 0 {
+		return p.launch(boot, domain, seed, restarted)
+	}
+	boots := span{p.began, p.began.Add(time.Duration(r.Boot))}
+	p.say("is started, handover is there in %v", time.Duration(r.Boot))
+	w.mu.Lock()
+	p.stalls = append(p.stalls, boots)
+	w.mu.Unlock()
+	time.AfterFunc(time.Duration(r.Boot), func() {
+		if err := p.launch(boot, domain, seed, restarted); err != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.violate("plan", "%s does not start: %v", p.name(), err)
+		}
+	})
+	return nil
+}
 
+// launch starts handover.
+func (p *process) launch(boot [4]byte, domain peer.Domain, seed uint64, restarted bool) error {
+	w, b, r := p.w, p.box, p.release
+	w.mu.Lock()
+	p.launched = !p.dead
+	w.mu.Unlock()
+	if !p.launched {
+		return nil
+	}
 	log := slog.New(&ear{p: p})
 	p.endpoint = w.net.Attach(boxName(b.n))
 	var ways []peer.Way
 	if !r.NoNetwork {
-		ways = append(ways, p.endpoint)
+		ways = append(ways, gate{p.endpoint, p})
 	}
 	if !r.NoFolder {
 		p.member = w.folder.Open(p.self.Instance)
-		ways = append(ways, p.member)
+		ways = append(ways, folderGate{gate{p.member, p}})
 	}
 	if len(ways) == 0 {
-		ways = append(ways, p.endpoint)
+		ways = append(ways, gate{p.endpoint, p})
 	}
 	var err error
+	booted := w.bootAt
 	p.node, err = peer.Start(peer.Config{
 		Self: p.self, Domain: domain, Legacy: !r.NoLegacy, Ways: ways, Rand: rand.New(rand.NewPCG(seed, 1)),
+		Uptime: func() time.Duration { return time.Since(booted) },
 	})
 	if err != nil {
 		return err
@@ -167,7 +212,7 @@ func (p *process) start(key string) error {
 	var asks controller.Supervisor
 	if !r.Off {
 		client, err := supervisor.NewClient(supervisor.Options{
-			Address: "http://127.0.0.1:48484", APIKey: key, Transport: w.sim.Transport(),
+			Address: "http://127.0.0.1:48484", APIKey: p.key, Transport: slowly{w.sim.Transport(), w},
 		})
 		if err != nil {
 			return err
@@ -195,6 +240,7 @@ func (p *process) start(key string) error {
 	p.cancel = cancel
 	p.say("starts, instance %.8s, restarted %v", p.self.Instance, restarted)
 	go p.runs(ctx)
+	p.goesOn()
 	return nil
 }
 
@@ -206,7 +252,7 @@ func (p *process) runs(ctx context.Context) {
 	w.mu.Lock()
 	killed := p.dead
 	if !killed {
-		p.exited = true
+		p.exited, p.endedAt = true, time.Now()
 		p.say("its controller ends: status %d, error %v", code, err)
 		w.checkExit(p, err)
 	}
@@ -233,24 +279,45 @@ func (p *process) end(how string) {
 		p.say("%s", how)
 	}
 	p.dead = true
+	if p.endedAt.IsZero() {
+		p.endedAt = time.Now()
+	}
 	if p.work != nil {
 		p.work.kill(false)
 	}
 	w.lock.leave(p.owner)
+	close(p.gone)
+	launched := p.launched
 	w.mu.Unlock()
 	if p.legacy != nil {
 		p.endLegacy(137)
 		return
 	}
+	p.code = 137
+	if !launched {
+		close(p.done)
+		return
+	}
 	if p.cancel == nil {
 		return
 	}
-	p.code = 137
 	_ = p.endpoint.Close()
 	if p.member != nil {
 		p.member.Die()
 	}
 	p.cancel()
+}
+
+// Who sends SIGTERM.
+const (
+	bySupervisor = "from the Supervisor"
+	byPerson     = "from outside"
+)
+
+// telling is a SIGTERM.
+type telling struct {
+	at time.Time
+	by string
 }
 
 // tell is SIGTERM.
@@ -261,20 +328,41 @@ func (p *process) tell(by string) {
 		w.mu.Unlock()
 		return
 	}
-	first := p.toldAt.IsZero()
-	p.tolds++
-	if first {
-		p.toldAt = time.Now()
+	p.signals++
+	if p.ordered.IsZero() && by == bySupervisor {
+		p.ordered = time.Now()
 	}
 	p.say("SIGTERM %s", by)
 	w.happensLocked(p, "told")
+	if p.legacy == nil && (p.stopped != nil || !p.launched) {
+		p.pending = by // several are one
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	p.hears(by)
+}
+
+// hears is SIGTERM when the process gets it.
+func (p *process) hears(by string) {
+	w := p.w
+	w.mu.Lock()
+	if p.dead || p.exited {
+		w.mu.Unlock()
+		return
+	}
+	first := p.toldAt.IsZero()
+	if first {
+		p.toldAt = time.Now()
+	}
+	p.tolds = append(p.tolds, telling{time.Now(), by})
 	w.mu.Unlock()
 	if p.legacy != nil {
 		p.endLegacy(0)
 		return
 	}
 	if first {
-		w.watchStop(p, by == "from the Supervisor")
+		w.watchStop(p, by == bySupervisor)
 	}
 	p.ctl.Tell()
 }
@@ -284,6 +372,7 @@ func (p *process) freeze(d time.Duration) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.frozen = time.Now().Add(d)
+	p.stalls = append(p.stalls, span{time.Now(), p.frozen})
 }
 
 // defers asks for time in the name of the workload.
@@ -320,7 +409,7 @@ func (p *process) exits() {
 	defer p.w.mu.Unlock()
 	if p.work != nil && p.work.state.Running {
 		p.say("its workload ends by itself")
-		p.work.ended(1, false)
+		p.work.ends(1)
 	}
 }
 
@@ -329,7 +418,15 @@ func (p *process) loses(yes bool) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	if k := p.work; k != nil && k.state.Running && k.state.EverReady && k.state.SignalledAt.IsZero() {
-		k.update(func(s *workload.State) { s.Ready = !yes }, cause{outside: true})
+		if yes {
+			p.w.serve(p, false, cause{outside: true})
+		}
+		run := k.state.Run
+		p.whenAwake(func() {
+			if k.state.Running && k.state.Run == run && k.state.SignalledAt.IsZero() {
+				k.update(func(s *workload.State) { s.Ready = !yes }, cause{outside: true})
+			}
+		})
 	}
 }
 
@@ -347,6 +444,7 @@ func (n peers) Say(s peer.Statement) {
 
 func (n peers) Peers() []peer.Peer {
 	n.p.thaw()
+	n.p.waits(n.p.loopWakes())
 	return n.Node.Peers()
 }
 
@@ -407,10 +505,15 @@ type asker struct {
 }
 
 func (a *asker) View(ctx context.Context) (supervisor.View, error) {
-	v, err := a.client.View(ctx)
 	p, w := a.p, a.p.w
+	p.waits(othersWake)
+	sent := time.Now()
+	v, err := a.client.View(ctx)
+	p.waits(othersWake)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	late := sent.Before(p.asked) // a later request is over already
+	p.asked = later(p.asked, sent)
 	var refusal *supervisor.Error
 	switch {
 	case err == nil:
@@ -430,8 +533,12 @@ func (a *asker) View(ctx context.Context) (supervisor.View, error) {
 	case w.partial > 0:
 		v.Containers = slices.DeleteFunc(v.Containers, func(c supervisor.Container) bool { return c.ID == p.box.id })
 	}
+	v.Containers = w.dated(v.Containers)
+	if late {
+		return v, nil
+	}
 	p.view = view{
-		requested: v.RequestedAt, listed: v.Containers,
+		requested: v.RequestedAt, received: v.ReceivedAt, listed: v.Containers,
 		truthful: w.lying == 0 && w.lied.Before(v.RequestedAt) && w.empty == 0 && w.partial == 0,
 	}
 	if w.lines != nil {
@@ -491,6 +598,7 @@ type work struct {
 	state   workload.State
 	drained int // the run that was drained
 	signal  time.Time
+	signals *time.Timer
 	kills   *time.Timer
 }
 
@@ -512,21 +620,27 @@ func (k *work) update(change func(*workload.State), why cause) {
 	}
 }
 
-// later does something for this run of the workload only.
+// later does something for this run of the workload only. A process that is
+// stopped does it when it goes on.
 func (k *work) later(d time.Duration, do func()) *time.Timer {
 	run := k.state.Run
 	return time.AfterFunc(d, func() {
 		k.p.w.mu.Lock()
 		defer k.p.w.mu.Unlock()
-		if k.state.Running && k.state.Run == run {
-			do()
-		}
+		k.p.whenAwake(func() {
+			if k.state.Running && k.state.Run == run {
+				do()
+			}
+		})
 	})
 }
 
 func (k *work) Start() error {
 	r, w := k.p.release, k.p.w
 	if r.Slow > 0 {
+		w.mu.Lock()
+		k.p.stalls = append(k.p.stalls, span{time.Now(), time.Now().Add(time.Duration(r.Slow))})
+		w.mu.Unlock()
 		time.Sleep(time.Duration(r.Slow))
 	}
 	w.mu.Lock()
@@ -554,7 +668,7 @@ func (k *work) Start() error {
 		k.later(time.Duration(r.Crash), func() {
 			if k.state.SignalledAt.IsZero() {
 				k.p.say("its workload crashes")
-				k.ended(1, false)
+				k.ends(1)
 			}
 		})
 	}
@@ -570,12 +684,17 @@ func (k *work) Drain(plan workload.Plan) {
 	if p.dead {
 		return
 	}
+	if d := p.drain; k.state.Draining && k.state.SignalledAt.IsZero() && !plan.SignalAt.Equal(k.signal) && d != nil && d.whom != nil && !w.servesOn(d.whom) {
+		p.say("its drain is taken back for another one")
+		k.state.Draining, p.drain = false, nil
+		k.signals.Stop()
+	}
 	w.checkDrain(p, plan)
 	if !k.state.Draining && k.state.Running {
 		k.state.Draining = true
 		k.drained, k.signal = k.state.Run, plan.SignalAt
 		d := p.drain
-		k.later(time.Until(plan.SignalAt), func() {
+		k.signals = k.later(time.Until(plan.SignalAt), func() {
 			p.say("its workload gets the stop signal")
 			k.update(func(s *workload.State) { s.Ready, s.SignalledAt = false, time.Now() }, cause{drain: d})
 			if !p.release.Hangs {
@@ -590,6 +709,40 @@ func (k *work) Drain(plan workload.Plan) {
 		p.say("its workload is killed")
 		k.state.Killed = true
 		k.ended(137, true)
+	})
+}
+
+// Resume implements controller.Resumer: until the stop signal, a drain is only
+// words.
+func (k *work) Resume() bool {
+	p, w := k.p, k.p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p.dead || !k.state.Running || !k.state.SignalledAt.IsZero() {
+		return false
+	}
+	if !k.state.Draining {
+		return true
+	}
+	p.say("its drain is taken back")
+	k.state.Draining = false
+	k.drained = 0
+	k.signals.Stop()
+	k.kills.Stop()
+	p.drain = nil
+	w.changes++
+	return true
+}
+
+// ends is the end of the workload by itself, which is true at once. A process
+// that is stopped sees it later.
+func (k *work) ends(code int) {
+	k.p.w.serve(k.p, false, cause{outside: true})
+	run := k.state.Run
+	k.p.whenAwake(func() {
+		if k.state.Running && k.state.Run == run {
+			k.ended(code, false)
+		}
 	})
 }
 
@@ -660,6 +813,9 @@ func (p *process) endLegacy(code int) {
 	w := p.w
 	w.mu.Lock()
 	p.dead = true
+	if p.endedAt.IsZero() {
+		p.endedAt = time.Now()
+	}
 	w.serve(p, false, cause{outside: true})
 	w.mu.Unlock()
 	p.ends.Do(func() {

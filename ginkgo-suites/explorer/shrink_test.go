@@ -54,7 +54,7 @@ func simpler(p plan) []plan {
 		for _, normal := range []func(*release){
 			func(r *release) { r.Drain = 0 }, func(r *release) { r.Settle = 0 }, func(r *release) { r.DrainDelay = 0 },
 			func(r *release) { r.DrainLimit = 0 }, func(r *release) { r.Poll = 0 }, func(r *release) { r.Grace = 0 },
-			func(r *release) { r.Slow = 0 }, func(r *release) { r.Hangs = false }, func(r *release) { r.NoFolder = true },
+			func(r *release) { r.Slow = 0 }, func(r *release) { r.Boot = 0 }, func(r *release) { r.Hangs = false }, func(r *release) { r.NoFolder = true },
 			func(r *release) { r.NoLegacy = false }, func(r *release) { r.Anonymous = false }, func(r *release) { r.NoRecord = false },
 			func(r *release) { r.Off = false }, func(r *release) { r.KillFirst = false }, func(r *release) { r.NoNetwork = false },
 			func(r *release) { r.Ready = round(r.Ready) },
@@ -63,6 +63,7 @@ func simpler(p plan) []plan {
 		}
 	}
 	add(func(q *plan) { q.BeforeStop = 0 })
+	add(func(q *plan) { q.Created = "" })
 	add(func(q *plan) { q.Finale = "" })
 	add(func(q *plan) { q.Quiet = min(q.Quiet, dur(12*time.Second)) })
 	return all

@@ -65,6 +65,10 @@ type world struct {
 	lied     time.Time // when the last one of them ended
 	deaf     int       // faults that keep answers from coming, or make them useless
 	deafEnd  time.Time
+	spells   []*spell
+	downs    int  // reasons for the Supervisor not to run
+	locked   bool // it may have locked itself out
+	dark     *dark
 	lock     lock
 	changes  int    // serving instances, drains and starts: what must not go on for ever
 	mark     uint64 // what happened, and when
@@ -150,6 +154,9 @@ func (w *world) say(format string, args ...any) {
 func (w *world) observe(e simulator.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if e.Kind == simulator.EventUp {
+		w.repeats()
+	}
 	name := ""
 	for _, b := range w.boxes {
 		if b.id == e.Container {
@@ -163,6 +170,28 @@ func (w *world) observe(e simulator.Event) {
 		return
 	}
 	w.say("Supervisor: %s %s", e.String(), name)
+}
+
+// repeats lets a Supervisor that was restarted in the middle of a hand-over send
+// SIGTERM once more to what is being stopped, as recorded. The time of SIGKILL
+// stays the first one's. A Supervisor that does so by itself comes first.
+func (w *world) repeats() {
+	const after = 300 * time.Millisecond
+	for _, b := range w.boxes {
+		p := b.last
+		if p.ordered.IsZero() || p.dead || p.exited {
+			continue
+		}
+		count := p.signals
+		time.AfterFunc(after, func() {
+			w.mu.Lock()
+			due := p.signals == count && w.downs == 0 && !w.over
+			w.mu.Unlock()
+			if due {
+				p.tell(bySupervisor)
+			}
+		})
+	}
 }
 
 func (b *box) name() string {
@@ -183,7 +212,10 @@ func (w *world) Start(c simulator.Container) (simulator.Process, error) {
 		w.boxes = append(w.boxes, b)
 	}
 	b.runs++
-	p := &process{w: w, box: b, run: b.runs, release: &w.plan.Releases[b.release], began: time.Now(), done: make(chan struct{})}
+	p := &process{
+		w: w, box: b, run: b.runs, release: &w.plan.Releases[b.release], began: time.Now(),
+		done: make(chan struct{}), gone: make(chan struct{}),
+	}
 	b.last = p
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
@@ -287,7 +319,7 @@ func (w *world) do(a action) {
 	w.mu.Unlock()
 	p := (*process)(nil)
 	switch a.Do {
-	case doKill, doExit, doUnready, doTerm, doFreeze, doDefer:
+	case doKill, doExit, doUnready, doTerm, doFreeze, doPause, doDefer:
 		if p = w.container(a.Who); p == nil {
 			return
 		}
@@ -297,6 +329,13 @@ func (w *world) do(a action) {
 		w.deploy(a.Who, a.Env)
 	case doRotate:
 		w.sim.RotateKey()
+		w.mu.Lock()
+		for _, p := range w.processes {
+			if p.keyLost.IsZero() {
+				p.keyLost = time.Now()
+			}
+		}
+		w.mu.Unlock()
 	case doDown, doCrash:
 		w.sleepy(a)
 	case doLock:
@@ -306,17 +345,28 @@ func (w *world) do(a action) {
 		w.failing(a)
 	case doPartial:
 		w.counted(a.For, &w.partial, &w.deaf)
+		w.spelled(troubleLies, everybody, 0, a.For)
 	case doEmpty:
 		w.counted(a.For, &w.empty, &w.deaf)
+		w.spelled(troubleLies, everybody, 0, a.For)
+	case doSlow:
+		w.spelled(troubleSlow, everybody, a.By, a.For)
+		if time.Duration(a.By) > tolerable {
+			w.counted(a.For+a.By, &w.deaf)
+			w.spelled(troubleDeaf, everybody, 0, a.For+a.By)
+		}
 	case doNetwork:
+		w.spelled(troubleNetwork, everybody, 0, a.For)
 		w.net.Set(peertest.Options{
 			Delay: time.Millisecond, Loss: a.Loss, Duplicate: a.Double, Reorder: a.Reorder, ReorderBy: reorderBy,
 			Jitter: time.Millisecond + time.Duration(a.Jitter),
 		})
 		w.later(a.For, func() { w.net.Set(peertest.Options{Delay: time.Millisecond, Jitter: time.Millisecond}) })
 	case doIsolate:
+		w.spelled(troubleNetwork, a.Who, 0, a.For)
 		w.cutting(a.For, func(other int) [][2]int { return [][2]int{{a.Who, other}, {other, a.Who}} })
 	case doCut:
+		w.spelled(troubleNetwork, a.Who, 0, a.For)
 		w.cutting(a.For, func(other int) [][2]int {
 			if other != a.Other {
 				return nil
@@ -337,10 +387,13 @@ func (w *world) do(a action) {
 		p.loses(true)
 		w.later(a.For, func() { p.loses(false) })
 	case doTerm:
-		p.tell("from outside")
+		p.tell(byPerson)
 	case doFreeze:
 		p.freeze(time.Duration(a.For))
+	case doPause:
+		p.pause(a.For, a.All)
 	case doDefer:
+		w.spelled(troubleTime, a.Who, 0, a.For+dur(2*time.Second))
 		p.defers(time.Duration(a.For))
 	case doReboot:
 		w.reboot(a)
@@ -349,14 +402,17 @@ func (w *world) do(a action) {
 		w.clock += time.Duration(a.By)
 		w.mu.Unlock()
 	case doReadOnly:
+		w.spelled(troubleFolder, everybody, 0, a.For)
 		w.folder.ReadOnly(true)
 		w.counted(a.For, &w.readOnly)
 		w.later(a.For, func() { w.folder.ReadOnly(false) })
 	case doFull:
+		w.spelled(troubleFolder, everybody, 0, a.For)
 		w.folder.Full(true)
 		w.counted(a.For, &w.readOnly)
 		w.later(a.For, func() { w.folder.Full(false) })
 	case doBlind:
+		w.spelled(troubleFolder, everybody, 0, a.For)
 		w.folder.Blind(true)
 		w.later(a.For, func() { w.folder.Blind(false) })
 	default:
@@ -410,6 +466,13 @@ func (w *world) counted(after dur, counters ...*int) {
 // sleepy ends the Supervisor for a while.
 func (w *world) sleepy(a action) {
 	w.counted(a.For+dur(2*time.Second), &w.deaf)
+	w.spelled(troubleDeaf, everybody, 0, a.For+dur(2*time.Second))
+	w.spelled(troubleAway, everybody, 0, a.For)
+	busy := !w.sim.Settled()
+	w.mu.Lock()
+	w.downs++
+	w.locked = w.locked || a.Do == doCrash && busy && w.version.Waits
+	w.mu.Unlock()
 	end := w.sim.Down
 	if a.Do == doCrash {
 		end = w.sim.Crash
@@ -422,6 +485,9 @@ func (w *world) sleepy(a action) {
 	w.later(a.For, func() {
 		go func() {
 			<-ended
+			w.mu.Lock()
+			w.downs--
+			w.mu.Unlock()
 			w.sim.Up()
 		}()
 	})
@@ -447,6 +513,11 @@ func (w *world) failing(a action) {
 	}
 	w.later(a.For, w.sim.Fail(f))
 	w.counted(a.For, counters...)
+	kind := troubleDeaf
+	if a.Do == doStale {
+		kind = troubleLies
+	}
+	w.spelled(kind, everybody, 0, a.For)
 }
 
 // cutting keeps datagrams of some containers from others.
@@ -511,7 +582,7 @@ func (p *process) Code() int { return p.code }
 // Signal implements simulator.Process.
 func (p *process) Signal(s syscall.Signal) {
 	if s == syscall.SIGTERM {
-		p.tell("from the Supervisor")
+		p.tell(bySupervisor)
 		return
 	}
 	p.overdue()

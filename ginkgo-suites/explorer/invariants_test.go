@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/handover-controller/handover/controller/decide"
@@ -378,15 +379,25 @@ func (w *world) reach(p, q *process) bool {
 }
 
 // others are the instances that may serve after one that is told to stop: those
-// that run, or start, and were not told. It tells how it could know of the first
-// one of which it could.
+// that run, or start, or have ended since it was told and will be started again,
+// and were not told. It tells how it could know of the first one of which it
+// could.
 func (w *world) others(p *process) (all []*process, knew string) {
 	for _, q := range w.processes {
-		if q == p || q.box == p.box || q.dead || q.exited || q.signals > 0 || q.legacy != nil {
+		if q == p || q.box == p.box || q.signals > 0 || q.legacy != nil || q != q.box.last || !q.box.gone.IsZero() {
+			continue
+		}
+		ended := q.dead || q.exited
+		if ended && q.endedAt.Before(p.toldAt) {
 			continue
 		}
 		if knew == "" {
-			if knew = w.knew(p, q); knew != "" {
+			if ended {
+				knew = w.knewEnded(p, q)
+			} else {
+				knew = w.knew(p, q)
+			}
+			if knew != "" {
 				all = append([]*process{q}, all...)
 				continue
 			}
@@ -430,6 +441,22 @@ func (w *world) knew(p, q *process) string {
 	from := later(q.began, p.toldAt)
 	if w.calm(from, now, []trouble{troubleDeaf, troubleLies}, p) > asks+2*w.slowest(from, now)+p.release.poll() {
 		return "of whom it could have asked"
+	}
+	return ""
+}
+
+// knewEnded tells how an instance that was told could know of another one that
+// has ended without having been told: it has heard it since, and the Supervisor
+// lists the container as one that nobody stopped.
+func (w *world) knewEnded(p, q *process) string {
+	c := p.view.find(q.box)
+	if p.release.Off || p.self.Container == "" || !p.view.truthful || p.view.requested.Before(q.endedAt) || c == nil || strings.EqualFold(string(c.Status), "stopping") {
+		return ""
+	}
+	for _, each := range p.node.Peers() {
+		if each.Instance == q.self.Instance && !each.Told && !each.LastHeard.Before(p.toldAt) {
+			return fmt.Sprintf("which ended %v ago, untold, and is listed as %s", time.Since(q.endedAt), c.Status)
+		}
 	}
 	return ""
 }
@@ -573,10 +600,14 @@ func (w *world) checkFor(p *process, d *drain) {
 		if now.Sub(p.toldAt) < least {
 			w.violate("c", "%s trusts its successor %v after it was told", p.name(), now.Sub(p.toldAt))
 		}
-		if p.self.Container != "" && q.self.Container != "" && now.Sub(p.view.received) < least {
+		silent := p.toldAt
+		if p.self.Container != "" && q.self.Container != "" {
+			silent = later(silent, p.view.received) // else no answer can tell
+		}
+		if silent != p.toldAt && now.Sub(silent) < least {
 			w.violate("c", "%s trusts its successor although the Supervisor answers", p.name())
 		}
-		if !p.looksAgain(later(p.toldAt, p.view.received), least) {
+		if !p.looksAgain(silent, least) {
 			w.violate("c", "%s trusts its successor as soon as it goes on after a stall", p.name())
 		}
 	case p.self.Container == "" || q.self.Container == "" && q.legacy == nil:

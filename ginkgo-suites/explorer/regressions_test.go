@@ -115,6 +115,80 @@ var regressions = []struct{ found, plan string }{
   {"at":"5.054221409s","do":"deploy","who":1},
   {"at":"6.061664815s","do":"deploy"},
   {"at":"6.611572329s","do":"deploy","env":3}]}`},
+	{"told: a list from before the new container was started ended an instance that heard its successor: a list beats no live peer", `
+{"seed": 1, "version": "19.0.5", "end": "40s", "finale": "", "quiet": "12s",
+ "releases": [{"ready":"500ms","noFolder":true,"grace":"60s"}, {"ready":"10s","noFolder":true,"grace":"60s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"6s","do":"deploy","who":1},
+  {"at":"6.2s","do":"stale","for":"5s"}]}`},
+	{"told, without its own container id: an empty list was taken for \"nobody is there\" although the successor was heard", `
+{"seed": 1, "version": "19.0.5", "end": "40s", "finale": "", "quiet": "12s",
+ "releases": [{"ready":"500ms","noFolder":true,"anonymous":true,"grace":"60s"}, {"ready":"10s","noFolder":true,"grace":"60s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"6s","do":"deploy","who":1},
+  {"at":"8s","do":"empty","for":"1500ms"}]}`},
+	{"told: one request that hung kept the list away for the whole search, and the Supervisor answered all the time", `
+{"seed": 1, "version": "19.0.5", "end": "40s", "finale": "", "quiet": "12s",
+ "releases": [{"ready":"500ms","noFolder":true,"grace":"60s"}, {"ready":"10s","noFolder":true,"grace":"60s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"6s","do":"deploy","who":1},
+  {"at":"6.5s","do":"isolate","who":1,"for":"3.5s"},
+  {"at":"6.8s","do":"stall","for":"300ms"}]}`},
+	{"told, then stopped for 3.5 s, with an answer taken in before", `
+{"seed": 1, "version": "19.0.5", "end": "40s", "finale": "", "quiet": "12s", "created": "", "strict": false,
+ "releases": [{"ready":"500ms","noFolder":true,"grace":"60s"}, {"ready":"10s","noFolder":true,"grace":"60s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"5s","on":"0 told","after":"30ms","do":"pause","for":"3500ms"},
+  {"at":"6s","do":"deploy","who":1},
+  {"at":"6.05s","do":"isolate","who":1,"for":"8s"}]}`},
+	{"told, then stopped for 3.5 s before the answer was read: the time counted as silence of all others", `
+{"seed": 1, "version": "19.0.5", "end": "40s", "finale": "", "quiet": "12s", "created": "", "strict": false,
+ "releases": [{"ready":"500ms","noFolder":true,"grace":"60s"}, {"ready":"10s","noFolder":true,"grace":"60s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"5s","on":"0 told","after":"5ms","do":"pause","for":"3500ms"},
+  {"at":"6s","do":"deploy","who":1},
+  {"at":"6.05s","do":"isolate","who":1,"for":"8s"}]}`},
+	{"stopped for 6 s while it held: the time counted as silence of the Supervisor, and a successor was trusted that had died meanwhile", `
+{"seed": 3, "version": "19.0.5", "end": "60s", "finale": "", "quiet": "12s", "created": "", "strict": false,
+ "releases": [{"ready":"500ms","settle":"5s","grace":"20s"}, {"ready":"4s","settle":"5s","grace":"20s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"5s","on":"1 serving","after":"500ms","do":"pause","who":0,"for":"6s"},
+  {"at":"5s","on":"1 serving","after":"5900ms","do":"kill","who":1},
+  {"at":"6s","do":"deploy","who":1}]}`},
+	{"the Supervisor was restarted in the middle of a hand-over and sent SIGTERM again, which ended the hold at once", `
+{"seed": 1, "version": "19.0.5", "end": "40s", "finale": "", "quiet": "12s", "created": "", "strict": true,
+ "releases": [{"ready":"500ms","grace":"60s"}, {"ready":"15s","grace":"60s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"5s","on":"0 told","after":"2s","do":"crash","for":"3s"},
+  {"at":"6s","do":"deploy","who":1}]}`},
+	{"answers that take 2 s were neither fresh nor silence: the whole hold passed beside a successor that served", `
+{"seed": 1, "version": "19.0.5", "end": "100s", "finale": "", "quiet": "12s", "created": "", "strict": false,
+ "releases": [{"ready":"500ms","grace":"60s"}, {"ready":"500ms","grace":"60s"},{"ready":"500ms","grace":"60s"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"4s","do":"slow","by":"2s","for":"90s"},
+  {"at":"6s","do":"deploy","who":1}]}`},
+	{"the same with answers of 250 ms and a poll interval of 100 ms", `
+{"seed": 1, "version": "19.0.5", "end": "100s", "finale": "", "quiet": "12s", "created": "", "strict": false,
+ "releases": [{"ready":"500ms","grace":"60s","poll":"100ms"}, {"ready":"500ms","grace":"60s","poll":"100ms"},{"ready":"500ms","grace":"60s","poll":"100ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"4s","do":"slow","by":"250ms","for":"90s"},
+  {"at":"6s","do":"deploy","who":1}]}`},
+	{"not told: a younger instance that was stopped was believed for as long as its file was fresh, and the marker was written", `
+{"seed": 1, "version": "14.13.9", "end": "60s", "finale": "", "quiet": "12s", "created": "", "strict": true,
+ "releases": [{"ready":"500ms","settle":"5s"}, {"ready":"1s","settle":"5s"},{"ready":"500ms"}],
+ "actions": [
+  {"at":"5ms","do":"deploy"},
+  {"at":"5s","on":"1 serving","after":"500ms","do":"pause","who":1,"for":"30s"},
+  {"at":"6s","do":"deploy","who":1}]}`},
 }
 
 var _ = Describe("What was found once", func() {

@@ -503,10 +503,11 @@ func (w *world) sawAway(p *process, from, to time.Time) bool {
 // checkNeed looks at a start that is not the first one of a container: no
 // younger instance served already, nor does the one for which the workload was
 // ended. One that drains for a third one has left serving, and is not waited for
-// in standby; until the third one's word is there it may be taken for lost.
+// in standby; until the third one's word is there, or that it has taken its drain
+// back, it may be taken for lost.
 func (w *world) checkNeed(p *process) {
 	if d := p.drain; d != nil && d.whom != nil {
-		if q := d.whom; q.serves && q.drain == nil && q.since.Before(d.at) && q.toldAt.IsZero() && w.undisturbed(p, q) {
+		if q := d.whom; q.serves && q.drain == nil && q.since.Before(d.at) && q.toldAt.IsZero() && w.undisturbed(p, q) && time.Since(q.backAt) > slack {
 			w.violate("needless", "%s takes the service back, although %s has served since %v", p.name(), q.name(), time.Since(q.since))
 		}
 		return

@@ -72,6 +72,7 @@ type process struct {
 	served   time.Time // when it last served, unless it does
 	why      cause     // why it does not any more
 	drain    *drain
+	backAt   time.Time // when it last took a drain back
 	view     view      // the last usable answer of the Supervisor
 	prepared time.Time // when it last said that it is prepared
 	released time.Time // when its drained workload had ended
@@ -725,6 +726,7 @@ func (k *work) Resume() bool {
 		return true
 	}
 	p.say("its drain is taken back")
+	p.backAt = time.Now()
 	k.state.Draining = false
 	k.drained = 0
 	k.signals.Stop()

@@ -317,7 +317,7 @@ func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, erro
 const (
 	// lookEvery is the longest pause while this instance waits for an answer of
 	// others. It makes sure that a stall is noticed.
-	lookEvery = time.Second
+	lookEvery = 500 * time.Millisecond
 	// stalledAfter is how late a look at the world is called a stall.
 	stalledAfter = 500 * time.Millisecond
 )
@@ -353,7 +353,7 @@ func (c *Controller) look() decide.Snapshot {
 	lost := c.tracker.peers(now, peers)
 	answers := c.supervisor
 	answers.Containers = c.tracker.mark(c.listed)
-	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
+	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated(c.self.Restarted)
 	answers.Introduced = c.poller.introduced()
 	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,

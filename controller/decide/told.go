@@ -250,8 +250,10 @@ func (w *world) successorDied() bool {
 		}
 		return false
 	}
+	// Nobody can be asked. What was heard since the signal, and has not said that it
+	// was told, has not ended on purpose.
 	for i := range w.Peers {
-		if p := &w.Peers[i]; p.Ended() && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) {
+		if p := &w.Peers[i]; !p.Legacy && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) {
 			return true
 		}
 	}

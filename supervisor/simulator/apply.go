@@ -33,7 +33,7 @@ func (s *Simulator) forgetLocked() {
 	s.installing = nil
 	s.failures = 0
 	for _, c := range s.containers {
-		c.status = ""
+		c.status, c.known = "", false
 	}
 }
 
@@ -130,10 +130,16 @@ func (s *Simulator) step(ctx context.Context) (time.Duration, error) {
 	}
 	right := current != nil && s.rightLocked(current)
 	created := current != nil && current.state == stateCreated
+	// What this Supervisor itself has started, and has ended since, is left alone
+	// (somebody stopped it by hand). Else it is started again; here in a new
+	// container, as an ended one of the simulator's cannot be.
+	forgotten := right && current.state == stateExited && !current.known
 	same := current != nil && target != nil && current.keys == s.keys && current.release.sameContainer(target)
 	s.mu.Unlock()
 
 	switch {
+	case forgotten:
+		s.stop(ctx, current)
 	case target == nil && current == nil, right && !created && len(extra) == 0:
 		return s.finish(ctx, stopping), nil
 	case target == nil:

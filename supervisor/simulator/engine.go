@@ -37,6 +37,7 @@ type container struct {
 
 	state    int
 	status   string // what this Supervisor says of it: Starting, Stopping
+	known    bool   // this Supervisor has seen it start, since it was started itself
 	busy     int    // engine's operations that keep it from being looked at
 	stopping bool   // by the engine, or killed by hand: no restart
 	removed  bool
@@ -107,6 +108,7 @@ func (c *container) launch() error {
 		return nil
 	}
 	c.starts++
+	c.known = true
 	public := c.public(s)
 	s.mu.Unlock()
 	p, err := s.o.Runtime.Start(public)

@@ -82,6 +82,11 @@ var _ = DescribeTable("A list and a peer that disagree", decides,
 	Entry("told, an old list, the peer spoke 300 ms ago: hold",
 		with(serving(), told(time.Second), hears(youngerPeer(), phase(peer.PhaseStarting), heard(300*time.Millisecond)), answers(ownListed("Running"))),
 		WorkloadRun, peer.PhaseHolding, ReasonHolding),
+	Entry("told, an empty list, and silence after one that listed a successor: hold",
+		with(serving(), told(10*time.Second), grace(time.Minute), unreachable, answers(), asked(3*time.Second), func(s *Snapshot) {
+			s.Memory.HadSuccessor, s.Memory.EverSuccessor = true, true
+		}),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
 	Entry("told, an empty list, this container unknown: it tells nothing",
 		with(serving(), told(time.Second), anonymousSelf, answers()),
 		WorkloadRun, peer.PhaseHolding, ReasonSearching),

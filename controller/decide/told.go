@@ -260,8 +260,12 @@ func (w *world) successorDied() bool {
 	return false
 }
 
-// rememberSuccessors notes when the last successor was lost.
+// rememberSuccessors notes when the last successor was lost. A list without this
+// instance's container, which an answer may be by mistake, loses none.
 func (w *world) rememberSuccessors(any bool) {
+	if !any && w.listCounts() && !w.listsSelf() {
+		return
+	}
 	if w.memory.HadSuccessor && !any {
 		w.memory.SuccessorLostAt = w.Now
 	}

@@ -427,7 +427,7 @@ func (w *world) knew(p, q *process) string {
 	if from := later(speaks, later(p.toldAt, now.Add(-remembers))); q.launched && w.reach(p, q) && w.calm(from, now, ways, p, q) > asks {
 		return "with whom it could have spoken"
 	}
-	if p.release.Off || p.self.Container == "" || !p.keyLost.IsZero() {
+	if p.release.Off || p.self.Container == "" || !p.keyLost.IsZero() || p.key != w.sim.APIKey() {
 		return ""
 	}
 	for _, each := range p.node.Peers() {

@@ -154,6 +154,7 @@ func (c *container) watch(p Process) {
 	c.pause = min(2*c.pause, longestWait)
 	if !again {
 		c.state = stateExited
+		s.applying = s.applying || !c.known && s.down == 0 // it is to run
 	}
 	s.wakeLocked()
 	s.mu.Unlock()

@@ -562,7 +562,9 @@ func (w *world) checkFor(p *process, d *drain) {
 	if !w.servedLately(q) {
 		w.violate("c", "%s steps down for %s, which has not served within %v", p.name(), q.name(), w.window(q))
 	}
-	if now := time.Now(); q.legacy == nil && q.stopped != nil && now.Sub(q.awakeFrom()) > w.window(q) {
+	// Who cannot write to the folder cannot ask there.
+	if now := time.Now(); q.legacy == nil && q.stopped != nil && now.Sub(q.awakeFrom()) > w.window(q) &&
+		!w.was(troubleFolder, everybody, q.awakeFrom(), now) {
 		w.violate("c", "%s steps down for %s, which has been stopped for %v and can say nothing", p.name(), q.name(), now.Sub(q.awakeFrom()))
 	}
 	told := !p.toldAt.IsZero()

@@ -423,7 +423,8 @@ func (w *world) knew(p, q *process) string {
 	}
 	speaks := q.awakeSince().Add(600 * time.Millisecond)
 	ways := []trouble{troubleNetwork, troubleFolder}
-	if from := later(speaks, later(p.toldAt, now.Add(-remembers))); q.launched && w.reach(p, q) && w.calm(from, now, ways, p, q) > asks {
+	absent := !p.view.requested.Before(p.toldAt) && p.view.find(q.box) == nil // the list counts, true or not, once it is silent
+	if from := later(speaks, later(p.toldAt, now.Add(-remembers))); !absent && q.launched && w.reach(p, q) && w.calm(from, now, ways, p, q) > asks {
 		return "with whom it could have spoken"
 	}
 	if p.release.Off || p.self.Container == "" || !p.keyLost.IsZero() {
@@ -564,7 +565,7 @@ func (w *world) checkFor(p *process, d *drain) {
 	}
 	// Who cannot write to the folder cannot ask there.
 	if now := time.Now(); q.legacy == nil && q.stopped != nil && now.Sub(q.awakeFrom()) > w.window(q) &&
-		!w.was(troubleFolder, everybody, q.awakeFrom(), now) {
+		!w.was(troubleFolder, everybody, q.awakeFrom(), q.awakeFrom().Add(w.window(q))) {
 		w.violate("c", "%s steps down for %s, which has been stopped for %v and can say nothing", p.name(), q.name(), now.Sub(q.awakeFrom()))
 	}
 	told := !p.toldAt.IsZero()

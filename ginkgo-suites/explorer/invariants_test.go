@@ -406,14 +406,16 @@ func (w *world) others(p *process) (all []*process, knew string) {
 	return all, knew
 }
 
+// heardWithin is for how long a peer's word beats the list.
+const heardWithin = 950 * time.Millisecond
+
 // knew tells how an instance that was told could know of another one that runs:
 // it has heard it just now, the Supervisor has told, or both could have been
 // asked for long enough. Empty: it could not.
 func (w *world) knew(p, q *process) string {
 	const (
-		heardWithin = 950 * time.Millisecond
-		asks        = 1200 * time.Millisecond
-		remembers   = 3900 * time.Millisecond
+		asks      = 1200 * time.Millisecond
+		remembers = 3900 * time.Millisecond
 	)
 	now := time.Now()
 	for _, each := range p.node.Peers() {
@@ -680,7 +682,8 @@ func (w *world) checkNoSuccessor(p *process, d *drain) {
 			continue
 		}
 		o := w.find(q.Instance)
-		gone := q.Container != "" && answered && p.view.truthful && p.view.find(w.boxOf(q.Instance)) == nil && q.LastHeard.Before(p.view.requested)
+		gone := q.Container != "" && answered && p.view.find(w.boxOf(q.Instance)) == nil && q.LastHeard.Before(p.view.requested) &&
+			(p.view.truthful || d.at.Sub(q.LastHeard) >= heardWithin)
 		if o != nil && !o.dead && !o.exited && o.toldAt.IsZero() && !gone {
 			w.violate("a", "%s takes it that there is no successor, but heard %s %v ago", p.name(), o.name(), d.at.Sub(q.LastHeard))
 		}

@@ -407,14 +407,16 @@ func (w *world) others(p *process) (all []*process, knew string) {
 	return all, knew
 }
 
+// heardWithin is for how long a peer's word beats the list.
+const heardWithin = 950 * time.Millisecond
+
 // knew tells how an instance that was told could know of another one that runs:
 // it has heard it just now, the Supervisor has told, or both could have been
 // asked for long enough. Empty: it could not.
 func (w *world) knew(p, q *process) string {
 	const (
-		heardWithin = 950 * time.Millisecond
-		asks        = 1200 * time.Millisecond
-		remembers   = 3900 * time.Millisecond
+		asks      = 1200 * time.Millisecond
+		remembers = 3900 * time.Millisecond
 	)
 	now := time.Now()
 	for _, each := range p.node.Peers() {
@@ -424,7 +426,8 @@ func (w *world) knew(p, q *process) string {
 	}
 	speaks := q.awakeSince().Add(600 * time.Millisecond)
 	ways := []trouble{troubleNetwork, troubleFolder}
-	if from := later(speaks, later(p.toldAt, now.Add(-remembers))); q.launched && w.reach(p, q) && w.calm(from, now, ways, p, q) > asks {
+	absent := !p.view.requested.Before(p.toldAt) && p.view.find(q.box) == nil // the list counts, true or not, once it is silent
+	if from := later(speaks, later(p.toldAt, now.Add(-remembers))); !absent && q.launched && w.reach(p, q) && w.calm(from, now, ways, p, q) > asks {
 		return "with whom it could have spoken"
 	}
 	if p.release.Off || p.self.Container == "" || !p.keyLost.IsZero() || p.key != w.sim.APIKey() {
@@ -564,7 +567,9 @@ func (w *world) checkFor(p *process, d *drain) {
 	if !w.servedLately(q) {
 		w.violate("c", "%s steps down for %s, which has not served within %v", p.name(), q.name(), w.window(q))
 	}
-	if now := time.Now(); q.legacy == nil && q.stopped != nil && now.Sub(q.awakeFrom()) > w.window(q) {
+	// Who cannot write to the folder cannot ask there.
+	if now := time.Now(); q.legacy == nil && q.stopped != nil && now.Sub(q.awakeFrom()) > w.window(q) &&
+		!w.was(troubleFolder, everybody, q.awakeFrom(), q.awakeFrom().Add(w.window(q))) {
 		w.violate("c", "%s steps down for %s, which has been stopped for %v and can say nothing", p.name(), q.name(), now.Sub(q.awakeFrom()))
 	}
 	told := !p.toldAt.IsZero()
@@ -679,7 +684,8 @@ func (w *world) checkNoSuccessor(p *process, d *drain) {
 			continue
 		}
 		o := w.find(q.Instance)
-		gone := q.Container != "" && answered && p.view.truthful && p.view.find(w.boxOf(q.Instance)) == nil && q.LastHeard.Before(p.view.requested)
+		gone := q.Container != "" && answered && p.view.find(w.boxOf(q.Instance)) == nil && q.LastHeard.Before(p.view.requested) &&
+			(p.view.truthful || d.at.Sub(q.LastHeard) >= heardWithin)
 		if o != nil && !o.dead && !o.exited && o.toldAt.IsZero() && !gone {
 			w.violate("a", "%s takes it that there is no successor, but heard %s %v ago", p.name(), o.name(), d.at.Sub(q.LastHeard))
 		}

@@ -137,9 +137,13 @@ func (p *process) say(format string, args ...any) {
 func (p *process) start(key string) error {
 	w, b, r := p.w, p.box, p.release
 	p.key = key
+	rotated := w.sim.APIKey() != key
 	w.mu.Lock()
 	boot := peer.BootHash(w.boot)
 	since := time.Since(w.bootAt)
+	if rotated {
+		p.keyLost = p.began // the container has the key from before
+	}
 	p.self = peer.Identity{
 		Container: peer.ContainerID(b.id[:12]), FirstStart: peer.FirstStart{Boot: boot, Since: since},
 		StartMilli: w.wallLocked().UnixMilli(), FirstSequence: uint64(since),

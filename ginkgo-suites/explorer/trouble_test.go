@@ -168,7 +168,7 @@ func (p *process) awakeFrom() time.Time {
 // lasted for so long. What is measured by silence does not count while it did not
 // run: unless it was over before, it is measured anew, briefly.
 func (p *process) looksAgain(since time.Time, limit time.Duration) bool {
-	const long = 600 * time.Millisecond
+	const long = 1600 * time.Millisecond // it looks every second, and half a second late is no stall
 	least := min(900*time.Millisecond, limit-slack)
 	now := time.Now()
 	for i := range p.stalls {

@@ -4,7 +4,6 @@ import "github.com/handover-controller/handover/controller/decide/decidetest"
 
 // The world of these tests.
 var (
-	full        = decidetest.Full
 	short       = decidetest.Short
 	id          = decidetest.ID
 	ago         = decidetest.Ago

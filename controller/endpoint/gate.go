@@ -67,20 +67,18 @@ func (g *gate) Accept() (net.Conn, error) {
 	if g.crowded() {
 		runtime.Gosched()
 	}
-	for {
-		conn, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if u, ok := conn.(*net.UnixConn); ok {
-			_ = u.SetWriteBuffer(bufferBytes) // TCP has it from its listener
-		}
-		who := &guest{Conn: conn, gate: g, known: isKnown(conn)}
-		if out := g.admit(who); out != nil {
-			out.turnOut()
-		}
-		return who, nil
+	conn, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	if u, ok := conn.(*net.UnixConn); ok {
+		_ = u.SetWriteBuffer(bufferBytes) // TCP has it from its listener
+	}
+	who := &guest{Conn: conn, gate: g, known: isKnown(conn)}
+	if out := g.admit(who); out != nil {
+		out.turnOut()
+	}
+	return who, nil
 }
 
 func (g *gate) crowded() bool {

@@ -111,15 +111,16 @@ func (t *turn) wrong(waits bool, marker simulator.MarkerFile) []string {
 		add("the service of %s got its stop signal %v before %s was ready", t.old.name, t.new.ready.Sub(t.old.signalled), t.new.name)
 	}
 	switch {
+	case !waits && t.markers > 0:
+		add("a marker was seen that nobody waits for")
 	case t.restarted: // a Supervisor that waits sends SIGTERM then, and nobody writes the marker after it
-	case waits && t.markers == 0 && !(t.trouble && !t.toldAt.IsZero() && t.old.signalled.After(t.toldAt)):
+	case t.trouble && !t.toldAt.IsZero() && t.old.signalled.After(t.toldAt): // it was frozen until the time-out
+	case waits && t.markers == 0:
 		add("the marker was not written")
 	case waits && t.markers > 1:
 		add("the marker was seen %d times", t.markers)
 	case waits && t.marker.After(t.toldAt):
 		add("the marker was seen after %s was told to stop", t.old.name)
-	case !waits && t.markers > 0:
-		add("a marker was seen that nobody waits for")
 	}
 	if _, err := os.Stat(string(marker)); err == nil && !t.restarted {
 		add("the marker was left behind")

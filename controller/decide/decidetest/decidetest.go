@@ -20,14 +20,19 @@ var (
 	Created  = Now.Add(-time.Hour)
 )
 
+// Full is a container id of 64 times that letter.
 func Full(letter string) string { return strings.Repeat(letter, 64) }
 
+// Short is its short form.
 func Short(letter string) peer.ContainerID { return peer.ContainerID(strings.Repeat(letter, 12)) }
 
+// ID is an instance id.
 func ID(n byte) peer.InstanceID { return peer.InstanceID{15: n} }
 
+// Ago is a time so long before Now.
 func Ago(d time.Duration) time.Time { return Now.Add(-d) }
 
+// Defaults are the defaults of the configuration.
 func Defaults() decide.Policy {
 	return decide.Policy{
 		PollInterval: time.Second, Discovery: 3 * time.Second, UnknownAfter: 5 * time.Second,
@@ -68,6 +73,7 @@ func LegacyPeer() peer.Peer {
 	}
 }
 
+// ListedAs is a container in the list; one that runs has done so for ten seconds.
 func ListedAs(letter string, status supervisor.Status, at time.Time) decide.Listed {
 	l := decide.Listed{Container: supervisor.Container{ID: Full(letter), Status: status, CreatedAt: at}}
 	if status.Running() {
@@ -76,8 +82,10 @@ func ListedAs(letter string, status supervisor.Status, at time.Time) decide.List
 	return l
 }
 
+// OwnListed is container a in the list.
 func OwnListed(status supervisor.Status) decide.Listed { return ListedAs("a", status, Created) }
 
+// OtherListed is container b in the list, created a minute later.
 func OtherListed(status supervisor.Status) decide.Listed {
 	return ListedAs("b", status, Created.Add(time.Minute))
 }
@@ -120,20 +128,26 @@ func Told(before time.Duration) func(*decide.Snapshot) {
 	return func(s *decide.Snapshot) { s.Self.ToldAt = Ago(before) }
 }
 
+// Unreachable makes the last request fail.
 func Unreachable(s *decide.Snapshot) { s.Supervisor.Failed = true }
 
+// Off switches the Supervisor off.
 func Off(s *decide.Snapshot) { s.Policy.SupervisorOff = true }
 
+// Settles sets policy.settle.
 func Settles(d time.Duration) func(*decide.Snapshot) {
 	return func(s *decide.Snapshot) { s.Policy.Settle = d }
 }
 
+// InContainer puts a peer into that container.
 func InContainer(letter string) func(*peer.Peer) {
 	return func(o *peer.Peer) { o.Container = Short(letter) }
 }
 
+// Phase sets what a peer says.
 func Phase(p peer.Phase) func(*peer.Peer) { return func(o *peer.Peer) { o.Phase = p } }
 
+// Heard sets when a peer was heard last.
 func Heard(before time.Duration) func(*peer.Peer) {
 	return func(o *peer.Peer) {
 		o.LastHeard = Ago(before)
@@ -146,26 +160,34 @@ func Heard(before time.Duration) func(*peer.Peer) {
 	}
 }
 
+// PhaseFor sets since when a peer says what it says.
 func PhaseFor(d time.Duration) func(*peer.Peer) {
 	return func(o *peer.Peer) { o.PhaseSince = Ago(d) }
 }
 
+// Acking makes a peer acknowledge this instance.
 func Acking(o *peer.Peer) { o.Acks = []peer.InstanceID{ID(1)} }
 
+// IsTold makes a peer one that was told to stop.
 func IsTold(o *peer.Peer) { o.Told = true }
 
+// IsDead makes a peer one whose process was seen to end.
 func IsDead(o *peer.Peer) { o.Dead = true }
 
+// VouchedFor lets a way know for so long that the process of a peer lives.
 func VouchedFor(d time.Duration) func(*peer.Peer) {
 	return func(o *peer.Peer) { o.FreshUntil = Now.Add(d) }
 }
 
+// IsGone makes a peer one that has said that it ends.
 func IsGone(o *peer.Peer) { o.Gone, o.Phase = true, peer.PhaseGone }
 
+// FirstStart sets the first start of the container of a peer.
 func FirstStart(boot [4]byte, since time.Duration) func(*peer.Peer) {
 	return func(o *peer.Peer) { o.FirstStart = peer.FirstStart{Boot: boot, Since: since} }
 }
 
+// SteppedDown reports whether the decision ends the workload.
 func SteppedDown(d decide.Decision) bool {
 	return d.Workload == decide.WorkloadDrain || d.Workload == decide.WorkloadStay
 }

@@ -33,8 +33,6 @@ type fault struct {
 }
 
 // faultf is not inlined, for the size of the binary: it has many callers.
-//
-//go:noinline
 func faultf(format string, args ...any) *fault {
 	return &fault{message: fmt.Sprintf(format, args...)}
 }
@@ -107,8 +105,6 @@ func oneLine(s string) *fault {
 func showText(v any) string { return yamlText(fmt.Sprint(v)) }
 
 // oneOf is one of a few words.
-//
-//go:noinline
 func oneOf(words ...string) kind {
 	return kind{
 		allowed: choice(words),
@@ -135,8 +131,6 @@ func choice(words []string) string {
 }
 
 // boolean is true or false as YAML 1.2 knows them, with neither yes nor 1.
-//
-//go:noinline
 func boolean() kind {
 	return kind{
 		allowed: "true or false",
@@ -161,8 +155,6 @@ func boolean() kind {
 }
 
 // integer is a whole decimal number in a range.
-//
-//go:noinline
 func integer(low, high int) kind {
 	return kind{
 		allowed: fmt.Sprintf("a whole number from %d to %d", low, high),
@@ -188,8 +180,6 @@ func integer(low, high int) kind {
 }
 
 // duration is a Go duration in a range.
-//
-//go:noinline
 func duration(low, high time.Duration) kind {
 	return kind{
 		allowed: fmt.Sprintf("a duration such as 10s or 500ms, from %s to %s", showDuration(low), showDuration(high)),

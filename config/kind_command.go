@@ -3,8 +3,6 @@ package config
 import "strings"
 
 // command is a command to run: a list of words, or one string for the shell.
-//
-//go:noinline
 func command() kind {
 	return kind{
 		allowed:   "a list of strings (run as it is) or one string (run with sh -c)",

@@ -11,8 +11,6 @@ import (
 const maxSocketPath = 107
 
 // path is an absolute path.
-//
-//go:noinline
 func path() kind {
 	return kind{
 		allowed: "an absolute path",

@@ -33,8 +33,6 @@ func coloured(out *os.File, environ []string) bool {
 }
 
 // paint is not inlined, for the size of the binary: it has many callers.
-//
-//go:noinline
 func (p painter) paint(c colour, text string) string {
 	if !p {
 		return text

@@ -110,8 +110,6 @@ func describe(st *controller.Status, p painter) string {
 }
 
 // writeRow and those below are not inlined, for the size of the binary.
-//
-//go:noinline
 func writeRow(w io.Writer, cells []string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
 
 func workloadLine(st *controller.Status) string {
@@ -126,7 +124,6 @@ func workloadLine(st *controller.Status) string {
 	return "not started"
 }
 
-//go:noinline
 func release(id int64) string {
 	if id == 0 {
 		return "unknown"
@@ -134,7 +131,6 @@ func release(id int64) string {
 	return fmt.Sprint(id)
 }
 
-//go:noinline
 func orUnknown(s string) string {
 	if s == "" {
 		return "unknown"

@@ -86,8 +86,6 @@ func ByName(name string) (Version, error) {
 type between struct{ least, most time.Duration }
 
 // ms is not inlined, for the size of the binary.
-//
-//go:noinline
 func ms(least, most int) between {
 	return between{time.Duration(least) * time.Millisecond, time.Duration(most) * time.Millisecond}
 }

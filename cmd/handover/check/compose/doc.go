@@ -27,7 +27,4 @@
 //   - Anything about variables that are set in balena's dashboard. They win over
 //     the compose file's.
 //   - That the handover.yaml of the build context is the one in the image.
-//
-// The package is part of the program on the device, which is to be small.
-// Functions with many callers are therefore marked go:noinline: it saves 20 KB.
 package compose

@@ -226,8 +226,6 @@ func (h heredoc) skip(lines []string, at int) int {
 }
 
 // execForm reads a list of strings in JSON.
-//
-//go:noinline
 func execForm(args string) ([]string, bool) {
 	if !strings.HasPrefix(args, "[") {
 		return nil, false

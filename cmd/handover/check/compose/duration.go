@@ -71,8 +71,6 @@ func times(number string, unit time.Duration) (time.Duration, bool) {
 }
 
 // short is a duration without zeros at its end: 1m, not 1m0s.
-//
-//go:noinline
 func short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

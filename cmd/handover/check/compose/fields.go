@@ -8,8 +8,6 @@ import (
 )
 
 // text is a value of a long form, empty if it is not there.
-//
-//go:noinline
 func text(form map[string]*scalar, name string) string {
 	if v := form[name]; v != nil {
 		return v.text
@@ -18,8 +16,6 @@ func text(form map[string]*scalar, name string) string {
 }
 
 // or is the first of two texts that is not empty.
-//
-//go:noinline
 func or(a, b string) string {
 	if a == "" {
 		return b

@@ -107,8 +107,6 @@ func (l *linter) judge(s *service) {
 
 // add adds a finding about the file as a whole; one that is there already is
 // not said twice.
-//
-//go:noinline
 func (l *linter) add(f check.Finding) {
 	if f.File == "" {
 		f.File = l.path
@@ -122,15 +120,11 @@ func (l *linter) add(f check.Finding) {
 }
 
 // say adds a finding about a service, at a line of the compose file.
-//
-//go:noinline
 func (l *linter) say(s *service, level check.Level, name string, line int, found, why, do string) {
 	l.sayAt(s, level, name, place{line: line}, found, why, do)
 }
 
 // sayAt is say at a place in any file.
-//
-//go:noinline
 func (l *linter) sayAt(s *service, level check.Level, name string, at place, found, why, do string) {
 	if at.line == 0 && at.file == "" {
 		at.line = s.line
@@ -174,8 +168,6 @@ func readLimited(f io.Reader) ([]byte, error) {
 }
 
 // bare takes the path out of an error that is told with its path anyway.
-//
-//go:noinline
 func bare(err error) error {
 	var p *os.PathError
 	if errors.As(err, &p) {

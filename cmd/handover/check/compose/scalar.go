@@ -16,13 +16,9 @@ type scalar struct {
 }
 
 // set reports whether there is a value, known or not.
-//
-//go:noinline
 func (v *scalar) set() bool { return v.line > 0 && !v.null }
 
 // known reports whether there is a value that can be judged.
-//
-//go:noinline
 func (v *scalar) known() bool { return v.set() && !v.unknown }
 
 // isTrue reports whether it is a boolean that is true, for certain.
@@ -32,11 +28,6 @@ func (v *scalar) isTrue() bool { return v.known() && oneOf(strings.ToLower(v.tex
 const yes = "true yes on 1"
 
 // oneOf reports whether a word is among others, which stand between blanks.
-//
-// It takes one text instead of several, because there are many calls and the
-// program on the device is to be small.
-//
-//go:noinline
 func oneOf(word, words string) bool {
 	return word != "" && strings.Contains(" "+words+" ", " "+word+" ") && !strings.Contains(word, " ")
 }
@@ -129,8 +120,6 @@ type variables struct {
 }
 
 // set adds a variable, or replaces the one of that name.
-//
-//go:noinline
 func (a *variables) set(v *variable) {
 	if i, known := a.at[v.name]; known {
 		a.list[i] = v
@@ -144,8 +133,6 @@ func (a *variables) set(v *variable) {
 }
 
 // lookup finds a variable by its name; one that is not there has no line.
-//
-//go:noinline
 func lookup(all []*variable, name string) *variable {
 	for _, v := range all {
 		if v.name == name {

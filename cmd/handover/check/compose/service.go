@@ -42,8 +42,6 @@ const scalarFields = "image stop_grace_period restart network_mode mac_address c
 	"stdin_open pid user stop_signal"
 
 // get is the value of one of the scalarFields.
-//
-//go:noinline
 func (s *service) get(field string) *scalar {
 	if v := s.fields[field]; v != nil {
 		return v
@@ -69,12 +67,9 @@ type command struct {
 
 func (c *command) set() bool { return c.line > 0 }
 
-//go:noinline
 func (c *command) place() place { return place{c.file, c.line} }
 
 // argv is what is executed.
-//
-//go:noinline
 func (c *command) argv() []string {
 	if c.shell != "" {
 		return []string{"/bin/sh", "-c", c.shell}

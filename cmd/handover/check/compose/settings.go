@@ -61,8 +61,6 @@ func (s *service) load() {
 
 // judged reports whether the value of a key is known: no ${VARIABLE}, and if it
 // is the default, nothing that was not read.
-//
-//go:noinline
 func (s *settings) judged(key string, also ...string) bool {
 	if s.config == nil {
 		return false

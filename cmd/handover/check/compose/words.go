@@ -7,8 +7,6 @@ import (
 
 // words splits a line as a shell does, and Compose where it takes a command as
 // one text. Operators (&&, ;, …) outside of quotes are words of their own.
-//
-//go:noinline
 func words(line string) []string {
 	var all []string
 	var word strings.Builder
@@ -60,8 +58,6 @@ func isShell(program string) bool {
 }
 
 // script is what a shell is given to run, if the words are `sh -c SCRIPT`.
-//
-//go:noinline
 func script(argv []string) (text string, ok bool) {
 	if len(argv) == 0 || !isShell(argv[0]) {
 		return "", false

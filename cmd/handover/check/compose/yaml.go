@@ -23,7 +23,6 @@ type document struct {
 	left int // entries that may still be looked at
 }
 
-//go:noinline
 func (d *document) wrong(line int, found, why, do string) {
 	d.add(check.Finding{Level: check.Error, Check: checkFile, Line: line, Found: found, Why: why, Do: do})
 }
@@ -59,8 +58,6 @@ func (d *document) parse(data []byte) *yaml.Node {
 
 // documents are the first two documents of a file. One that says nothing is
 // none, and ends the file.
-//
-//go:noinline
 func documents(data []byte) (first, second *yaml.Node, err error) {
 	first, second, err = yamldoc.Read(data)
 	if first != nil && isNull(first) {
@@ -122,8 +119,6 @@ type pair struct {
 // pairs are the entries of a mapping, with what its merge keys (<<) bring in:
 // an entry of its own wins over a merged one, and of several merged ones the
 // first.
-//
-//go:noinline
 func (d *document) pairs(m *yaml.Node) []pair {
 	w := walk{document: d, merged: map[*yaml.Node]bool{}, names: map[string]bool{}}
 	w.mapping(m)
@@ -170,8 +165,6 @@ func (w *walk) mapping(m *yaml.Node) {
 }
 
 // look counts an entry; false: that is enough.
-//
-//go:noinline
 func (d *document) look() bool {
 	if d.left--; d.left == -1 {
 		d.wrong(0, "has too many entries, once its aliases are followed", "the rest is not looked at", "")
@@ -209,8 +202,6 @@ func resolve(n *yaml.Node) *yaml.Node {
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
 // quoted shows a text from a file: short, on one line, in quotes.
-//
-//go:noinline
 func quoted(s string) string {
 	const most = 60
 	runes := 0

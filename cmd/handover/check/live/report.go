@@ -27,35 +27,28 @@ func fill(format string, args []string) string {
 // finding is one that was added just now.
 type finding struct{ *check.Finding }
 
-//go:noinline
 func (r *report) add(level check.Level, about name, format string, args ...string) finding {
 	r.findings.Add(check.Finding{Level: level, Check: string(about), Found: fill(format, args)})
 	return finding{&r.findings[len(r.findings)-1]}
 }
 
-//go:noinline
 func (r *report) ok(about name, format string, args ...string) {
 	r.add(check.OK, about, format, args...)
 }
 
-//go:noinline
 func (r *report) note(about name, format string, args ...string) {
 	r.add(check.Note, about, format, args...)
 }
 
-//go:noinline
 func (r *report) warn(about name, format string, args ...string) finding {
 	return r.add(check.Warning, about, format, args...)
 }
 
-//go:noinline
 func (r *report) fail(about name, format string, args ...string) finding {
 	return r.add(check.Error, about, format, args...)
 }
 
 // because says why it matters, and what to do.
-//
-//go:noinline
 func (f finding) because(why, do string) { f.Why, f.Do = why, do }
 
 // late is for what was not over in time.

@@ -353,7 +353,7 @@ func (c *Controller) look() decide.Snapshot {
 	lost := c.tracker.peers(now, peers)
 	answers := c.supervisor
 	answers.Containers = c.tracker.mark(c.listed)
-	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated(c.self.Restarted)
+	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
 	answers.Introduced = c.poller.introduced()
 	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,

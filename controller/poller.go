@@ -114,7 +114,6 @@ type poller struct {
 	spare          float64 // requests that may be sent out of turn
 	spareAt        time.Time
 	worked         bool // the key was accepted once
-	denied         bool // it was refused once
 	refused        bool // and was refused since the last answer
 	err            error
 }
@@ -198,9 +197,7 @@ func (p *poller) received(now time.Time, a answer) bool {
 	if a.err != nil {
 		p.failures++
 		var e *supervisor.Error
-		denied := errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
-		p.denied = p.denied || denied
-		p.refused = p.refused || p.worked && denied
+		p.refused = p.refused || p.worked && errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
 		return true
 	}
 	p.failures, p.worked, p.refused = 0, true, false
@@ -238,10 +235,8 @@ func (p *poller) watch(ctx context.Context) {
 func (p *poller) introduced() bool { return p.worked || p.failures >= introductions }
 
 // rotated reports whether the Supervisor refused a key that it accepted before,
-// and has not answered since: that it cannot be reached later changes nothing. A
-// restarted container has the key of its first start. If that is refused from the
-// start, it was most likely rotated since.
-func (p *poller) rotated(restarted bool) bool { return p.refused || restarted && p.denied && !p.worked }
+// and has not answered since: that it cannot be reached later changes nothing.
+func (p *poller) rotated() bool { return p.refused }
 
 // explain asks for the releases and the target. What fails is asked again with
 // the next new container.

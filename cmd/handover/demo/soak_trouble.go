@@ -94,18 +94,21 @@ func (s *soak) random(most time.Duration) time.Duration {
 // chance is true so often of so many times.
 func (s *soak) chance(so, of int) bool { return rand.IntN(of) < so } //nolint:gosec // no secret
 
-// readyThrough is ready, but where a frozen instance does not answer, its service
-// is asked itself: the front must not be blind for it.
+// readyThrough is ready, but where an instance does not answer that was ready when
+// it did last, or never answered, its service is asked itself: the front must not be
+// blind for a frozen one.
 func (i *instance) readyThrough(address string) func(context.Context) bool {
 	service := CheckURL("http://" + address + "/ready")
+	looksAway := false
 	return func(ctx context.Context) bool {
 		asked, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
 		answer, err := i.get(asked, "/readyz")
 		if err != nil {
-			return service(ctx)
+			return !looksAway && service(ctx)
 		}
 		_ = answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
+		looksAway = answer.StatusCode != http.StatusOK
+		return !looksAway
 	}
 }

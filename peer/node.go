@@ -261,6 +261,7 @@ func (n *Node) take(h heard) {
 		n.counters.drop(h.way, DropStale)
 		return
 	}
+	n.table.taken = now
 	v := n.table.accept(&h.announcement, h.received.From.Addr(), at, h.way)
 	if v.drop != NotDropped {
 		n.counters.drop(h.way, v.drop)

@@ -35,6 +35,7 @@ type table struct {
 	vouched     map[ContainerID]bool
 	soonest     time.Time // no entry expires before; zero: none expires
 	notBefore   time.Time // nothing expires before: what has arrived was not read yet
+	taken       time.Time // when the last datagram was taken in; it may be older than that
 }
 
 // entry is the record of one peer. The peer's Ways are in ways.
@@ -174,7 +175,14 @@ func (t *table) update(e *entry, a *Announcement, container ContainerID, at time
 	t.expires(e)
 	return p.Phase != before.Phase || p.Told != before.Told || p.Gone != before.Gone || p.Dead != before.Dead ||
 		p.Container != before.Container || p.FirstStart != before.FirstStart || p.Release != before.Release ||
-		!slices.Equal(p.Acks, before.Acks) || p.Told && at.Sub(before.LastHeard) >= silence
+		!slices.Equal(p.Acks, before.Acks) || p.Told && t.heardAgain(before.LastHeard, p.LastHeard)
+}
+
+// heardAgain reports whether a peer was silent until this word of it, which may have
+// waited unread: of many that have, the first one that is recent is the news.
+func (t *table) heardAgain(before, last time.Time) bool {
+	now := later(t.taken, last)
+	return now.Sub(before) >= silence && now.Sub(last) < silence
 }
 
 // acceptLegacy takes in nine bytes. They have no sequence number: every one

@@ -59,6 +59,36 @@ func (h *hears) only() Peer {
 	return all[0]
 }
 
+var _ = Describe("Who is told and was silent", func() {
+	// told is what a holding peer says, with that number.
+	told := func(sequence uint64) *Announcement {
+		a := word(1, 1, sequence, PhaseHolding)
+		a.Told = true
+		return a
+	}
+
+	It("is news when it is heard again", func() {
+		h := newHears()
+		h.hear(told(1))
+		Expect(h.after(time.Second).hear(told(2)).changed).To(BeFalse())
+		Expect(h.after(silence).hear(told(3)).changed).To(BeTrue())
+	})
+
+	It("is news once, with the first recent one of the words that waited unread", func() {
+		h := newHears()
+		h.hear(told(1))
+		h.taken = h.now.Add(28 * time.Second) // this process was stopped for so long
+		var news []time.Duration
+		for n := range uint64(93) {
+			if h.after(300 * time.Millisecond).hear(told(n + 2)).changed {
+				news = append(news, h.taken.Sub(h.now))
+			}
+		}
+		Expect(news).To(HaveLen(1))
+		Expect(news[0]).To(BeNumerically("<", silence))
+	})
+})
+
 var _ = Describe("The table", func() {
 	var h *hears
 	BeforeEach(func() { h = newHears() })

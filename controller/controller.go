@@ -302,8 +302,8 @@ func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, erro
 				d.RequeueAfter = max(wait, time.Millisecond)
 			}
 		}
-		if d.Ask && (d.RequeueAfter == 0 || d.RequeueAfter > lookEvery) {
-			d.RequeueAfter = lookEvery
+		if every := lookAgain(&d); every > 0 && (d.RequeueAfter == 0 || d.RequeueAfter > every) {
+			d.RequeueAfter = every
 		}
 		c.expected = time.Time{}
 		if d.RequeueAfter > 0 {
@@ -315,12 +315,25 @@ func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, erro
 
 // Times of the loop.
 const (
-	// lookEvery is the longest pause while this instance waits for an answer of
-	// others. It makes sure that a stall is noticed.
-	lookEvery = 500 * time.Millisecond
+	// lookEvery is the longest pause while this instance waits for others, who may
+	// be about to serve, or to look away. It makes sure that a stall is noticed.
+	// One that has released, perhaps for days, looks less often.
+	lookEvery         = 250 * time.Millisecond
+	lookEveryReleased = time.Second
 	// stalledAfter is how late a look at the world is called a stall.
-	stalledAfter = 500 * time.Millisecond
+	stalledAfter = 300 * time.Millisecond
 )
+
+// lookAgain is the longest pause until the next look; 0: there is none.
+func lookAgain(d *decide.Decision) time.Duration {
+	switch {
+	case !d.Ask:
+		return 0
+	case d.Phase == peer.PhaseReleased:
+		return lookEveryReleased
+	}
+	return lookEvery
+}
 
 // look takes a snapshot. What it knows is never younger than Now, and whether
 // this instance is told is known last: whatever held up the loop before.

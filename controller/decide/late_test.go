@@ -177,6 +177,10 @@ var _ = DescribeTable("The stop signal", func(s Snapshot, after time.Duration) {
 		with(serving(), told(6500*time.Millisecond), answers(otherListed("Running"), ownListed("Stopping")), delays(3*time.Second)), time.Duration(0)),
 	Entry("does not where only one may run",
 		with(serving(), both, delays(3*time.Second), func(s *Snapshot) { s.Policy.Exclusive = true }), time.Duration(0)),
+	Entry("waits anew after a stall, in which nobody could see that this one drains",
+		with(serving(), both, delayed(4*time.Second), stalled(3900*time.Millisecond, 100*time.Millisecond)), 2900*time.Millisecond),
+	Entry("does not, if the delay was over before it",
+		with(serving(), both, delayed(9*time.Second), stalled(5*time.Second, 100*time.Millisecond)), -6*time.Second),
 	Entry("waits for what is left of the hold",
 		with(serving(), told(6*time.Second), bothAcking, delays(3*time.Second)), 500*time.Millisecond),
 )

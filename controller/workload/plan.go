@@ -74,6 +74,23 @@ func (p Plan) signalAt() time.Time {
 	return p.SignalAt
 }
 
+// late is how late a step must be for this process to have been stopped, or not to
+// have been given the processor, meanwhile.
+const late = 300 * time.Millisecond
+
+// postpone begins the drain delay anew if its end is missed by so much: nobody who
+// asked was answered meanwhile, so nobody can have looked away. The workload keeps
+// half of the time that is left.
+func (p *Plan) postpone(now time.Time, delay time.Duration) {
+	if now.Sub(p.SignalAt) <= late {
+		return
+	}
+	if !p.KillAt.IsZero() {
+		delay = min(delay, p.KillAt.Sub(now)/2)
+	}
+	p.SignalAt = now.Add(max(0, delay))
+}
+
 // KillBy is when SIGKILL is due, if the stop signal is sent at that time.
 func (p Plan) KillBy(signalled time.Time) time.Time {
 	return p.bounded(signalled, p.KillAt)

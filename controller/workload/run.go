@@ -35,9 +35,10 @@ type run struct {
 	started  time.Time
 
 	// Guarded by w.mu.
-	plan    *Plan // nil: not draining
-	killNow bool  // Close was called
-	begun   bool  // the first step of the drain is taken: nothing takes it back
+	plan    *Plan         // nil: not draining
+	killNow bool          // Close was called
+	begun   bool          // the first step of the drain is taken: nothing takes it back
+	delay   time.Duration // the drain delay of the plan, when it was given
 
 	poke  chan struct{} // plan or killNow changed
 	ended chan struct{} // supervise has returned
@@ -212,7 +213,11 @@ func (r *run) next(at progress) (step, time.Time) {
 	case r.killNow && !at.killed:
 		next = stepKill
 	case r.plan != nil:
-		next, until = r.plan.next(time.Now(), at)
+		now := time.Now()
+		if !r.begun && r.delay > 0 {
+			r.plan.postpone(now, r.delay)
+		}
+		next, until = r.plan.next(now, at)
 	}
 	r.begun = r.begun || next != stepWait
 	return next, until

@@ -186,7 +186,7 @@ func (w *Workload) Drain(p Plan) {
 		return
 	}
 	first := r.plan == nil
-	r.plan = &p
+	r.plan, r.delay = &p, time.Until(p.SignalAt)
 	w.state.Draining = true
 	w.mu.Unlock()
 	if first {

@@ -1,14 +1,18 @@
 package hostile_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/handover-controller/handover/ginkgo-suites/built"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -28,6 +32,18 @@ func (i *instance) restart(settings ...string) *instance {
 	again := i.rig.container(i.letter)
 	again.ready()
 	return again.serve(settings...)
+}
+
+// processor is how much processor time the process has had, its workload apart.
+func (i *instance) processor() time.Duration {
+	GinkgoHelper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", i.cmd.Process.Pid))
+	Expect(err).NotTo(HaveOccurred(), "it must run")
+	var user, system int // fields 14 and 15
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')'):]))
+	_, err = fmt.Sscan(fields[12]+" "+fields[13], &user, &system)
+	Expect(err).NotTo(HaveOccurred())
+	return time.Duration(user+system) * time.Second / 100
 }
 
 // repeat sends all of it again and again, in the background, until the spec ends.
@@ -133,21 +149,26 @@ var _ = Describe("Without a secret and without the Supervisor, where the instanc
 			}
 			Eventually(knows, patience, "10ms").Should(BeTrue())
 			read := func() int { return a.metric(`handover_announcements_received_total{way="multicast"}`) }
-			before := read()
+			before, began, used := read(), time.Now(), a.processor()
 			stop := evil.flood(next(evil, b))
-			Eventually(read, patience, "50ms").Should(BeNumerically(">", before+3000))
+			Eventually(read, patience, "50ms").Should(BeNumerically(">", before+4000))
+			share := (a.processor() - used).Seconds() / time.Since(began).Seconds()
 			Expect(knows()).To(BeTrue(), "it holds its lock")
 			Expect(a.phase()).To(Equal("serving"))
 			ready := time.Now()
 			b.ready()
 			a.until("released", patience)
 			took := time.Since(ready)
-			AddReportEntry("flood", fmt.Sprintf("%d datagrams a second; handed over %s after the younger one was ready", stop(), took.Round(time.Millisecond)))
+			AddReportEntry("flood", fmt.Sprintf("%d datagrams a second; handed over %s after the younger one was ready; %.0f %% of a processor",
+				stop(), took.Round(time.Millisecond), 100*share))
 			Expect(b.answer()).To(Succeed())
 			Expect(took).To(BeNumerically("<", 5*time.Second))
 			Expect(len(a.status().Peers)).To(BeNumerically("<=", 64+16))
 			a.bounded()
 			b.bounded()
+			if !built.Race {
+				Expect(share).To(BeNumerically("<", 0.5))
+			}
 		},
 		Entry("of ever new instances that are not ready", func(evil *attacker, _ *instance) func() []byte {
 			return everNew(starting(evil, evil.forge(strange())))

@@ -16,8 +16,12 @@
 //   - Instances of other services and other devices are not taken for peers.
 //   - A change of phase is said in a burst, so that a lost datagram costs
 //     milliseconds; a request is answered within 50 ms.
-//   - LastHeard is a local time of receipt. Duplicates and replays never renew
-//     it, and neither clock of a peer's enters it.
+//   - LastHeard is when a datagram was sent, on the clock that all containers of a
+//     device have in common, or received, if that is earlier. So what waited unread,
+//     or was recorded and is sent again, does not count as said now; duplicates and
+//     replays never renew it. Wall clocks do not enter it.
+//   - Nobody is forgotten because this process did not run: what has arrived
+//     meanwhile is read first.
 //   - A container has at most one record, that of its latest process; late or
 //     replayed datagrams of the ones before do not bring them back.
 //   - An idle node wakes up once per announce interval. With a folder, whose
@@ -29,14 +33,15 @@
 // # What it does not
 //
 //   - Without a secret, anybody who can send to the group can pretend to be a
-//     peer, or a peer's next process, or to be gone in its name. So the
-//     Supervisor's word is needed before an instance ends itself. Nine-byte
-//     datagrams of handover-lib can always be forged and replayed.
+//     peer, or a peer's next process, or to be gone in its name, until that peer
+//     speaks again. So the Supervisor's word is needed before an instance ends
+//     itself. Nine-byte datagrams of handover-lib can always be forged and replayed.
+//   - The age of what earlier versions said, and handover-lib: receipt counts.
 //   - Delivery. Datagrams get lost; under a flood most of them. Peers shows
 //     what was heard, and when; silence proves nothing.
 //   - Who can write to the folder can pretend a life, and a death to those who
-//     did not see the life. A peer that is frozen counts as fresh for up to one
-//     and a half announce intervals.
+//     did not see the life. A peer that is frozen is vouched for, for up to one and
+//     a half announce intervals: it lives.
 //   - Statements made in quick succession: only the last may ever be said.
 //   - Who is younger, and what follows from it: that is the controller's.
 //

@@ -41,10 +41,12 @@ const (
 	// datagram is sent on several interfaces and ways: duplicates are normal.
 	DropDuplicate
 	// DropReplay: the sequence number is below the last one of that instance,
-	// or the instance was replaced by a later one in its container.
+	// or the instance was replaced by a later one in its container, or it claims to
+	// replace one that lives.
 	DropReplay
-	// DropStale: it was sent more than half a minute ago, or after now. It was
-	// recorded and sent again, or the sender's clock is another one.
+	// DropStale: it was sent more than half a minute ago, by an instance that is not
+	// known, or after now. It was recorded and sent again, or the sender's clock is
+	// another one.
 	DropStale
 	// DropTableFull: the table of peers has no room for one more.
 	DropTableFull

@@ -48,7 +48,7 @@ type Peer struct {
 	// clock: when the datagram was sent, if it says so, else when it was received
 	// or, in a folder, written. What waited unread is as old as it is.
 	FirstHeard, LastHeard time.Time
-	// PhaseSince is the local receipt time of the first announcement of Phase.
+	// PhaseSince is when the first announcement of Phase was heard, in that sense.
 	PhaseSince time.Time
 	// FreshUntil is set by ways that know, without asking, that the peer's process
 	// lives, until then, and that it has said nothing since. Zero otherwise. It may

@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 
 	"github.com/handover-controller/handover/peer"
 )
@@ -68,20 +69,28 @@ func (a *attacker) forge(container string, secret ...string) []byte {
 	forged := peer.Announcement{
 		StartMilli: time.Now().UnixMilli(), Domain: a.domain, Instance: peer.NewInstanceID(), Phase: peer.PhaseServing,
 		FirstStart: peer.FirstStart{Boot: peer.BootHash(a.boot), Since: 1 << 60},
-		Container:  id.Digits(), Sequence: 1 << 60, ForgetAfter: time.Hour,
+		Container:  id.Digits(), Sequence: present(), Timed: true, ForgetAfter: time.Hour,
 	}
 	raw, err := forged.Append(nil, keys)
 	Expect(err).NotTo(HaveOccurred())
 	return raw
 }
 
-// silence forges an announcement that keeps a container from being heard: what
-// it says itself is taken for a replay from then on.
+// present is the sequence number of what is sent now.
+func present() uint64 {
+	GinkgoHelper()
+	var t unix.Timespec
+	Expect(unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)).To(Succeed())
+	return uint64(t.Nano())
+}
+
+// silence forges an announcement that would keep a container from being heard: what
+// it says itself would be taken for a replay from then on.
 func (a *attacker) silence(container string, instance peer.InstanceID) []byte {
 	GinkgoHelper()
 	var forged peer.Announcement
 	Expect(forged.Decode(a.forge(container), a.domain, nil)).To(Succeed())
-	forged.StartMilli, forged.Phase, forged.Instance = 0, peer.PhaseStarting, instance
+	forged.StartMilli, forged.Phase, forged.Instance, forged.Sequence = 0, peer.PhaseStarting, instance, 1<<60
 	raw, err := forged.Append(nil, nil)
 	Expect(err).NotTo(HaveOccurred())
 	return raw

@@ -234,6 +234,24 @@ var _ = Describe("Hostile datagrams", func() {
 	)
 })
 
+// everNew says the same of an instance that nobody has heard of, each time of
+// another one, and now.
+func everNew(forged []byte) func() []byte {
+	name := 0
+	fields := forged[38:] // after that of the instance
+	digits := fields[bytes.Index(fields, []byte{0x05, 12})+2:]
+	sequence := fields[bytes.Index(fields, []byte{0x07, 8})+2:]
+	return func() []byte {
+		name++
+		binary.BigEndian.PutUint64(forged[22:], uint64(name))
+		copy(digits, fmt.Sprintf("%012x", name))
+		if name%100 == 1 {
+			binary.BigEndian.PutUint64(sequence, present())
+		}
+		return forged
+	}
+}
+
 var _ = Describe("Under a flood", func() {
 	var (
 		r    *rig
@@ -306,19 +324,6 @@ var _ = Describe("Under a flood", func() {
 		Expect(received()-before).To(BeNumerically("<", 500), "the flood is not among them")
 		asked(rate)
 	})
-
-	// everNew says the same of an instance that nobody has heard of, each time of
-	// another one.
-	everNew := func(forged []byte) func() []byte {
-		name := 0
-		digits := 38 + bytes.Index(forged[38:], []byte{0x05, 12}) // the field container id, after that of the instance
-		return func() []byte {
-			name++
-			binary.BigEndian.PutUint64(forged[22:], uint64(name))
-			copy(forged[digits+2:], fmt.Sprintf("%012x", name))
-			return forged
-		}
-	}
 
 	It("of forged announcements of ever new instances, a hand-over goes through, only later", func() {
 		a.serve().until("serving", patience)

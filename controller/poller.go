@@ -186,18 +186,23 @@ func (p *poller) send(ctx context.Context, now time.Time) {
 }
 
 // received takes note of an answer, and reports whether it is news: no later
-// request was answered before.
+// request was answered before or, if that failed, this one tells more.
 func (p *poller) received(now time.Time, a answer) bool {
 	p.inFlight--
+	var e *supervisor.Error
+	unauthorized := errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
 	if a.sent.Before(p.newestAt) {
-		return false
+		if p.err == nil || a.err != nil && !unauthorized {
+			return false
+		}
+	} else {
+		p.newestAt = a.sent
 	}
-	p.newestAt, p.doneAt, p.err = a.sent, now, a.err
+	p.doneAt, p.err = now, a.err
 	p.away.note(now, a.err)
 	if a.err != nil {
 		p.failures++
-		var e *supervisor.Error
-		p.refused = p.refused || p.worked && errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
+		p.refused = p.refused || p.worked && unauthorized
 		return true
 	}
 	p.failures, p.worked, p.refused = 0, true, false

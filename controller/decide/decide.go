@@ -145,7 +145,7 @@ func (w *world) signalAt(drain *Drain) time.Time {
 		return drain.Since
 	}
 	at := drain.Since.Add(w.Policy.DrainDelay)
-	if s := w.Stall; s.To.After(drain.Since) && at.After(s.From) {
+	if s := w.Stall; !w.Workload.Stopping && s.To.After(drain.Since) && at.After(s.From) {
 		at = s.To.Add(w.Policy.DrainDelay) // nobody who asked was answered meanwhile
 	}
 	if w.Self.Told() {

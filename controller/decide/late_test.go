@@ -73,6 +73,11 @@ var _ = DescribeTable("SIGTERM once more", decides,
 	Entry("late: the first deadline stays",
 		with(serving(), told(6500*time.Millisecond), pressed(time.Second), answers(otherListed("Running"), ownListed("Stopping"))),
 		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("with a successor that a list without this container does not have: hold",
+		with(serving(), told(4*time.Second), grace(time.Minute), pressed(time.Second), answers(), func(s *Snapshot) {
+			s.Memory.HadSuccessor, s.Memory.EverSuccessor = true, true
+		}),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
 	Entry("while nobody is known: at once",
 		with(serving(), told(time.Second), grace(time.Minute), pressed(0), unreachable),
 		WorkloadDrain, peer.PhaseDraining, ReasonHurried),

@@ -52,7 +52,7 @@ func (w *world) told() Decision {
 
 // stepDown begins to drain if it is time to.
 func (w *world) stepDown(all []successor) (Decision, bool) {
-	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && len(all) == 0
+	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && !w.memory.HadSuccessor
 	if w.deferred() && !hurried && !w.reached(w.holdEnds()) {
 		return Decision{}, false
 	}

@@ -108,6 +108,7 @@ type poller struct {
 	inFlight       int
 	sentAt, doneAt time.Time // of the last request that was sent; doneAt: of any
 	newestAt       time.Time // when the newest request was sent that is over
+	answeredAt     time.Time // when the newest one was sent that was answered
 	away           absences
 	watched        bool
 	failures       int
@@ -192,7 +193,7 @@ func (p *poller) received(now time.Time, a answer) bool {
 	var e *supervisor.Error
 	unauthorized := errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
 	if a.sent.Before(p.newestAt) {
-		if p.err == nil || a.err != nil && !unauthorized {
+		if p.err == nil || a.err != nil && !unauthorized || a.sent.Before(p.answeredAt) {
 			return false
 		}
 	} else {
@@ -205,6 +206,7 @@ func (p *poller) received(now time.Time, a answer) bool {
 		p.refused = p.refused || p.worked && unauthorized
 		return true
 	}
+	p.answeredAt = a.sent
 	p.failures, p.worked, p.refused = 0, true, false
 	return true
 }

@@ -263,7 +263,9 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 	k := p.work
 	switch {
 	case k.state.Draining && k.state.Running:
-		if !plan.SignalAt.Equal(k.signal) {
+		// A drain delay in which it was stopped begins anew.
+		anew := plan.SignalAt.After(k.signal) && p.drain != nil && p.stalled(p.drain.at, time.Now()) > 0
+		if !plan.SignalAt.Equal(k.signal) && !anew {
 			w.violate("e", "%s drains a second time", p.name())
 		}
 		return

@@ -56,6 +56,8 @@ type process struct {
 	tolds    []telling
 	keyLost  time.Time     // when its key was rotated
 	asked    time.Time     // when its latest request was sent that is over
+	answered time.Time     // when the newest request was sent that was answered
+	failed   bool          // the newest one that is over failed
 	stalls   []span        // when it did not run, or its loop hung
 	stopped  chan struct{} // closed when it goes on; nil while it runs
 	pauses   int
@@ -517,8 +519,11 @@ func (a *asker) View(ctx context.Context) (supervisor.View, error) {
 	p.waits(othersWake)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	late := sent.Before(p.asked) // a later request is over already
-	p.asked = later(p.asked, sent)
+	// A later request was answered already; after one that failed, an answer counts.
+	late := sent.Before(p.answered) || sent.Before(p.asked) && !p.failed
+	if !sent.Before(p.asked) {
+		p.asked, p.failed = sent, err != nil
+	}
 	var refusal *supervisor.Error
 	switch {
 	case err == nil:
@@ -542,6 +547,7 @@ func (a *asker) View(ctx context.Context) (supervisor.View, error) {
 	if late {
 		return v, nil
 	}
+	p.answered, p.failed = sent, false
 	p.view = view{
 		requested: v.RequestedAt, received: v.ReceivedAt, listed: v.Containers,
 		truthful: w.lying == 0 && w.lied.Before(v.RequestedAt) && w.empty == 0 && w.partial == 0,
@@ -695,7 +701,11 @@ func (k *work) Drain(plan workload.Plan) {
 		k.signals.Stop()
 	}
 	w.checkDrain(p, plan)
-	if !k.state.Draining && k.state.Running {
+	again := k.state.Draining && k.state.SignalledAt.IsZero() && plan.SignalAt.After(k.signal)
+	if again {
+		k.signals.Stop()
+	}
+	if (!k.state.Draining || again) && k.state.Running {
 		k.state.Draining = true
 		k.drained, k.signal = k.state.Run, plan.SignalAt
 		d := p.drain

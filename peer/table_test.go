@@ -281,6 +281,20 @@ var _ = Describe("The table", func() {
 			h.event(mute, h.now)
 			Expect(h.only().LastHeard).To(Equal(heard), "nor is that an end of it")
 		})
+		It("does not confirm, to one that cannot ask any more, what it has asked about in vain", func() {
+			h.askers = 1 << 1
+			h.accept(word(1, 1, 10, PhaseServing), netip.Addr{}, h.now, 1)
+			mute := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(time.Minute), Mute: true}
+			h.after(4 * time.Second)
+			h.askedAt = h.now
+			h.after(time.Second)
+			h.event(mute, h.now)
+			Expect(h.only().LastHeard).To(Equal(epoch))
+			h.accept(word(1, 1, 11, PhaseServing), netip.Addr{}, h.now, 1)
+			h.after(5 * time.Second)
+			h.event(mute, h.now)
+			Expect(h.only().LastHeard).To(Equal(h.now), "it has said so since")
+		})
 		It("says nothing about peers that were never heard", func() {
 			Expect(h.event(Received{Event: EventFresh, Instance: instance(1), Until: h.now}, h.now)).To(BeFalse())
 			Expect(h.event(Received{Event: EventDied, Instance: instance(1)}, h.now)).To(BeFalse())

@@ -54,10 +54,16 @@ func (n *Node) announce(s Statement, repeat, ask bool) {
 	}
 	n.buf = buf
 	for i, w := range n.cfg.Ways {
-		if asker := n.askers[i]; asker != nil && ask {
-			n.counters.sent(i, asker.Ask(buf))
-		} else if err := w.Send(buf, repeat); !errors.Is(err, ErrSkipped) {
-			n.counters.sent(i, err)
+		asker := n.askers[i]
+		var err error
+		if asker != nil && ask {
+			err = asker.Ask(buf)
+		} else if err = w.Send(buf, repeat); errors.Is(err, ErrSkipped) {
+			continue
+		}
+		n.counters.sent(i, err)
+		if asker != nil && s.Ask && err == nil {
+			n.table.askedAt = time.Now()
 		}
 	}
 }

@@ -77,6 +77,9 @@ func generate(seed uint64) plan {
 			p.Actions = append(p.Actions, a)
 		}
 	}
+	if c.one(4) {
+		p.Actions = append(p.Actions, c.disturbed(from)...)
+	}
 	slices.SortStableFunc(p.Actions, func(a, b action) int { return cmp.Compare(a.At, b.At) })
 	p.End = until + c.between(0, 5*time.Second)
 	p.Finale = pick(c, "", "", "", "", "", "", "renew", "renew", "stop", "shutdown")
@@ -166,6 +169,33 @@ func (c chance) update(at dur, i, releases int) action {
 		return action{At: at, Do: doDeploy, Who: c.IntN(releases)}
 	}
 	return action{At: at, Do: doDeploy, Who: (i + 1) % releases}
+}
+
+// disturbed is one trouble or several in the middle of a hand-over: when the old
+// instance was told, or the new one has started or serves.
+func (c chance) disturbed(from dur) []action {
+	a := action{
+		At: c.between(0, time.Duration(from)), On: pick(c, "0 told", "0 told", "1 starting", "1 serving"),
+		After: pick(c, c.between(0, 20*time.Millisecond), c.between(0, 3*time.Second)),
+	}
+	var all []action
+	for range pick(c, 1, 1, 2, 3) {
+		a.Do, a.Who, a.By, a.For = pick(c, doPause, doPause, doPause, doSlow, doStall, doCrash, doKill, doIsolate, doStale, doEmpty), 1, 0, 0
+		switch a.Do {
+		case doPause:
+			a.Who, a.For = pick(c, 0, 0, 1), c.between(2*time.Second, 12*time.Second)
+		case doSlow:
+			a.By, a.For = c.between(200*time.Millisecond, 4*time.Second), c.between(20*time.Second, 60*time.Second)
+		case doStall:
+			a.For = c.between(100*time.Millisecond, 4*time.Second)
+		case doKill:
+		default:
+			a.For = c.between(time.Second, 6*time.Second)
+		}
+		all = append(all, a)
+		a.After += c.between(0, 500*time.Millisecond)
+	}
+	return all
 }
 
 // fault is something that goes wrong.

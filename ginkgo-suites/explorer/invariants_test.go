@@ -298,6 +298,9 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 	switch d.reason {
 	case decide.ReasonBothSignals, decide.ReasonSuccessorServes, decide.ReasonSuccessorTrusted:
 		w.checkFor(p, d)
+		if told {
+			w.checkPatience(p)
+		}
 	case decide.ReasonNoSuccessor:
 		w.checkNoSuccessor(p, d)
 	case decide.ReasonHoldEnded:
@@ -338,11 +341,15 @@ func (w *world) undisturbed(p, q *process) bool {
 	return w.deaf == 0 && time.Since(w.deafEnd) > 2*ample
 }
 
-// checkPatience looks at a hold that was used up: nobody was there for whom the
-// instance could have stepped down long before, and that has not begun to drain
-// for a third one.
+// checkPatience looks at the end of a hold: nobody was there for whom the instance
+// could have stepped down long before, and that has not begun to drain for a third
+// one.
 func (w *world) checkPatience(p *process) {
 	now := time.Now()
+	how := "waited on"
+	if p.drain.whom == nil {
+		how = "holds to the end"
+	}
 	if p.release.Off || p.self.Container == "" || w.was(troubleTime, p.box.n, p.toldAt, now) || !p.keyLost.IsZero() {
 		return
 	}
@@ -354,7 +361,7 @@ func (w *world) checkPatience(p *process) {
 		from := later(q.since, p.toldAt)
 		enough := ample + time.Duration(p.release.Settle) + 2*p.release.poll() + 4*w.slowest(from, now)
 		if w.calm(from, now, all, p, q) > enough {
-			w.violate("f", "%s holds to the end, although %s serves since %v", p.name(), q.name(), now.Sub(q.since))
+			w.violate("f", "%s %s, although %s serves since %v", p.name(), how, q.name(), now.Sub(q.since))
 		}
 	}
 }

@@ -265,7 +265,9 @@ func (w *world) checkDrain(p *process, plan workload.Plan) {
 	case k.state.Draining && k.state.Running:
 		// A drain delay in which it was stopped begins anew.
 		anew := plan.SignalAt.After(k.signal) && p.drain != nil && p.stalled(p.drain.at, time.Now()) > 0
-		if !plan.SignalAt.Equal(k.signal) && !anew {
+		// Nor is it one that was decided at the moment of the stop signal, which came first.
+		crossed := k.state.SignalledAt.Equal(time.Now())
+		if !plan.SignalAt.Equal(k.signal) && !anew && !crossed {
 			w.violate("e", "%s drains a second time", p.name())
 		}
 		return

@@ -76,12 +76,13 @@ func (w *world) lingers() bool {
 	return w.memory.Lingers
 }
 
-// olderServes reports whether an older instance says that it serves or holds.
+// olderServes reports whether an older instance said last that it serves or holds.
+// Nobody has asked it, so that may be a while ago.
 func (w *world) olderServes() bool {
 	for i := range w.Peers {
 		p := &w.Peers[i]
 		serves := p.Phase == peer.PhaseServing || p.Phase == peer.PhaseHolding
-		if serves && !p.Legacy && !p.Ended() && w.live(p) && w.relate(p) == Older {
+		if serves && !p.Legacy && !p.Ended() && w.relate(p) == Older {
 			return true
 		}
 	}

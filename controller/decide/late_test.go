@@ -29,7 +29,10 @@ func refused(before time.Duration) func(*Snapshot) {
 
 // hadSuccessor: there was one since the signal, and it was lost so long ago.
 func hadSuccessor(lost time.Duration) func(*Snapshot) {
-	return func(s *Snapshot) { s.Memory.EverSuccessor, s.Memory.SuccessorLostAt = true, ago(lost) }
+	return func(s *Snapshot) {
+		s.Memory.EverSuccessor, s.Memory.SuccessorLostAt = true, ago(lost)
+		s.Memory.Successors = []peer.ContainerID{short("b")}
+	}
 }
 
 // took sets how long the last answer took, which came just now.
@@ -110,6 +113,15 @@ var _ = DescribeTable("A successor that ended without having been told", decides
 	Entry("is listed as exited: hold",
 		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))),
 		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("is listed as exited, and as created earlier: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(ownListed("Stopping"), listed("b", "exited", created.Add(-time.Hour)))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("is listed as exited in the answer by which it was lost: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(0), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("another container is listed as exited, which never was one: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(listed("c", "exited", created.Add(time.Hour)), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
 	Entry("was seen to die, and nobody can be asked: hold",
 		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(2*time.Second), unreachable, hears(youngerPeer(), isDead, heard(2*time.Second))),
 		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
@@ -206,6 +218,8 @@ func holdingOlder(steps ...func(*peer.Peer)) func(*Snapshot) {
 var _ = DescribeTable("A workload that ended early", decides,
 	Entry("in a crash loop, an older instance holds: stay until 10 s old",
 		with(serving(), crashed(9999*time.Millisecond), holdingOlder()), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one was not heard for a while, since nobody has asked it: stay",
+		with(serving(), crashed(9*time.Second), holdingOlder(heard(9*time.Second))), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
 	Entry("10 s old: end with its status",
 		with(serving(), crashed(10*time.Second), holdingOlder()), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("for the first time: end",

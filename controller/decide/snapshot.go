@@ -98,6 +98,9 @@ const (
 	// start of its workload where there is no lock.
 	listenForOwner = time.Second
 
+	// successorsAtMost bounds what is remembered of them; a device has few.
+	successorsAtMost = 16
+
 	askEvery         = 300 * time.Millisecond
 	askEveryReleased = time.Second
 )
@@ -265,6 +268,9 @@ type Memory struct {
 	// HadSuccessor: at the last decision of a told instance there was one.
 	// EverSuccessor: at one of them there was.
 	HadSuccessor, EverSuccessor bool
+	// Successors are the containers that were one, as far as they are known; at most
+	// successorsAtMost.
+	Successors []peer.ContainerID
 	// SuccessorLostAt is when the last successor was lost; zero: never.
 	SuccessorLostAt time.Time
 	// Lingers: the workload has ended by itself, early and not for the first time,

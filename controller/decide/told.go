@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ func (w *world) told() Decision {
 		return w.exit(0, ReasonToldEarly, "told to stop before the workload was started")
 	}
 	all := w.successors()
-	w.rememberSuccessors(len(all) > 0)
+	w.rememberSuccessors(all)
 	if d, ok := w.stepDown(all); ok {
 		return d
 	}
@@ -240,14 +241,15 @@ func (w *world) successorDied() bool {
 	if !w.memory.EverSuccessor {
 		return false
 	}
-	if w.answeredSinceLoss() {
-		own := w.own()
+	if w.listCounts() {
 		for i := range w.Supervisor.Containers {
 			c := &w.Supervisor.Containers[i]
-			if c != own && w.endedUntold(c) && (own == nil || c.CreatedAt.After(own.CreatedAt)) {
+			if w.endedUntold(c) && slices.Contains(w.memory.Successors, c.Short()) {
 				return true
 			}
 		}
+	}
+	if w.answeredSinceLoss() {
 		return false
 	}
 	// Nobody can be asked. What was heard since the signal, and has not said that it
@@ -262,7 +264,14 @@ func (w *world) successorDied() bool {
 
 // rememberSuccessors notes when the last successor was lost. A list without this
 // instance's container, which an answer may be by mistake, loses none.
-func (w *world) rememberSuccessors(any bool) {
+func (w *world) rememberSuccessors(all []successor) {
+	for i := range all {
+		id, known := all[i].Container, w.memory.Successors
+		if id != "" && len(known) < successorsAtMost && !slices.Contains(known, id) {
+			w.memory.Successors = append(slices.Clip(known), id)
+		}
+	}
+	any := len(all) > 0
 	if !any && w.listCounts() && !w.listsSelf() {
 		return
 	}

@@ -107,9 +107,10 @@ func (w *world) vouched(p *peer.Peer) bool {
 
 // absent reports whether the peer's container is missing from a fresh answer
 // and nothing was heard from it since that answer was requested. A peer that
-// speaks after it disproves the list, whatever the list says.
+// speaks after it disproves the list, whatever the list says. A list without this
+// instance's container tells nothing.
 func (w *world) absent(p *peer.Peer) bool {
-	return p.Container != "" && w.fresh() && w.find(p.Container) == nil &&
+	return p.Container != "" && w.fresh() && w.find(p.Container) == nil && (w.Self.Container == "" || w.own() != nil) &&
 		p.LastHeard.Before(w.Supervisor.RequestedAt) && !w.vouched(p)
 }
 

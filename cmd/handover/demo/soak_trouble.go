@@ -94,12 +94,12 @@ func (s *soak) random(most time.Duration) time.Duration {
 // chance is true so often of so many times.
 func (s *soak) chance(so, of int) bool { return rand.IntN(of) < so } //nolint:gosec // no secret
 
-// readyThrough is ready, but where an instance does not answer that was ready when
-// it did last, or never answered, its service is asked itself: the front must not be
-// blind for a frozen one.
+// readyThrough is ready, but where an instance does not answer, its service is asked
+// itself: the front must not be blind for a frozen one. One that was ready, and was
+// not any more when it answered last, looks away still.
 func (i *instance) readyThrough(address string) func(context.Context) bool {
 	service := CheckURL("http://" + address + "/ready")
-	looksAway := false
+	var wasReady, looksAway bool
 	return func(ctx context.Context) bool {
 		asked, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
@@ -108,7 +108,9 @@ func (i *instance) readyThrough(address string) func(context.Context) bool {
 			return !looksAway && service(ctx)
 		}
 		_ = answer.Body.Close()
-		looksAway = answer.StatusCode != http.StatusOK
-		return !looksAway
+		ready := answer.StatusCode == http.StatusOK
+		looksAway = wasReady && !ready
+		wasReady = wasReady || ready
+		return ready
 	}
 }

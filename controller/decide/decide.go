@@ -123,7 +123,7 @@ func (w *world) draining() Decision {
 	drain := w.memory.Drain
 	signalAt := w.signalAt(drain)
 	waits := !w.Workload.Stopping && !w.reached(signalAt)
-	if waits && drain.HandOver && !w.stillServed() {
+	if waits && drain.HandOver && drain.Since.Before(w.Now) && !w.stillServed() {
 		return w.takeBack()
 	}
 	d := w.base(peer.PhaseDraining, WorkloadDrain)

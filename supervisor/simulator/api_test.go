@@ -37,6 +37,7 @@ func newSimulator(version string, change ...func(*simulator.Options)) (*simulato
 	}
 	s, err := simulator.New(o)
 	Expect(err).NotTo(HaveOccurred())
+	synctest.Wait() // it has looked, and waits for a target: what chance decides follows from the seed only then
 	s.SetTarget((&actions{}).release("A"))
 	time.Sleep(10 * time.Second)
 	Expect(s.Settled()).To(BeTrue())

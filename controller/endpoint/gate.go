@@ -68,8 +68,11 @@ func (g *gate) Accept() (net.Conn, error) {
 		runtime.Gosched()
 	}
 	conn, err := g.Listener.Accept()
-	if err != nil {
+	switch {
+	case errors.Is(err, net.ErrClosed):
 		return nil, err
+	case err != nil:
+		return nil, passing{err}
 	}
 	if u, ok := conn.(*net.UnixConn); ok {
 		_ = u.SetWriteBuffer(bufferBytes) // TCP has it from its listener
@@ -80,6 +83,15 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 	return who, nil
 }
+
+// passing is an error of accepting that may be over soon: net/http tries again
+// after a pause. It gives up for those that it does not know, such as ENOMEM and
+// ENOBUFS, and then nobody would be answered any more.
+type passing struct{ error }
+
+func (passing) Timeout() bool   { return false }
+func (passing) Temporary() bool { return true }
+func (p passing) Unwrap() error { return p.error }
 
 func (g *gate) crowded() bool {
 	g.mu.Lock()

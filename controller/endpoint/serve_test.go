@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -335,3 +336,30 @@ func crowd(path string) int {
 		}()
 	}
 }
+
+// failing is a listener that cannot accept for a while, for want of memory.
+type failing struct {
+	net.Listener
+	times int
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	if l.times > 0 {
+		l.times--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.ENOMEM}
+	}
+	return l.Listener.Accept()
+}
+
+var _ = Describe("Want of memory for a connection", func() {
+	It("does not end the listener", func() {
+		l := listen()
+		serve(&failing{l, 3}, Options{})
+		conn := connect(l, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		Expect(err).NotTo(HaveOccurred())
+		_ = answer.Body.Close()
+		Expect(answer.StatusCode).To(Equal(200))
+	})
+})

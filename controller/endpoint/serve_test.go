@@ -54,8 +54,12 @@ func listen() net.Listener {
 // connect connects and sends a text.
 func connect(l net.Listener, text string) net.Conn {
 	GinkgoHelper()
-	conn, err := net.DialTimeout(l.Addr().Network(), l.Addr().String(), patience)
-	Expect(err).NotTo(HaveOccurred())
+	var conn net.Conn
+	var err error
+	Eventually(func() error { // the queue of a Unix socket may be full for a moment
+		conn, err = net.DialTimeout(l.Addr().Network(), l.Addr().String(), patience)
+		return err
+	}, patience, "5ms").Should(Succeed())
 	DeferCleanup(func() { _ = conn.Close() })
 	_, err = io.WriteString(conn, text)
 	Expect(err).NotTo(HaveOccurred())

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -179,6 +180,9 @@ func measured(ask func()) (median, most time.Duration) {
 var _ = Describe("A crowd of connections", func() {
 	const size = 8000
 	BeforeEach(func() {
+		if testing.Short() {
+			Skip("with the race detector, which runs with -short, the service of this suite alone needs more than 64 MiB")
+		}
 		var limit unix.Rlimit
 		Expect(unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)).To(Succeed())
 		if limit.Max < size/2+100 {

@@ -54,8 +54,6 @@ var mutations = []mutation{
 		old: "		if p.Told || p.Ended() || !w.maySucceed(p) {", new: "		if p.Ended() || !w.maySucceed(p) {"},
 	{name: "told: the list adds no successors", file: "decide/told.go",
 		old: "	if w.listCounts() {\n		all", new: "	if false {\n		all"},
-	{name: "told: a peer that is not listed is none, though it was heard since", file: "decide/world.go",
-		old: "		p.LastHeard.Before(w.Supervisor.RequestedAt) && !w.vouched(p)", new: "		true"},
 	{name: "told: trusts an acknowledgement at once", file: "decide/told.go",
 		old: "return w.silence(since, min(w.Policy.UnknownAfter, third))", new: "return since.Add(0 * third)"},
 	{name: "told: holds into SIGKILL", file: "decide/told.go",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -313,77 +312,6 @@ func (c *Controller) reconcile(ctx context.Context) (decide.Decision, bool, erro
 	}
 }
 
-// Times of the loop.
-const (
-	// lookEvery is the longest pause while this instance waits for others, who may
-	// be about to serve, or to look away. It makes sure that a stall is noticed.
-	// One that has released, perhaps for days, looks less often.
-	lookEvery         = 250 * time.Millisecond
-	lookEveryReleased = time.Second
-	// stalledAfter is how late a look at the world is called a stall.
-	stalledAfter = 300 * time.Millisecond
-)
-
-// lookAgain is the longest pause until the next look; 0: there is none.
-func lookAgain(d *decide.Decision) time.Duration {
-	switch {
-	case !d.Ask:
-		return 0
-	case d.Phase == peer.PhaseReleased:
-		return lookEveryReleased
-	}
-	return lookEvery
-}
-
-// look takes a snapshot. What it knows is never younger than Now, and whether
-// this instance is told is known last: whatever held up the loop before.
-func (c *Controller) look() decide.Snapshot {
-	began := time.Now()
-	peers := c.o.Peers.Peers()
-	state := c.o.Workload.State()
-	for _, o := range c.orders.take() {
-		c.obeyed.obey(o, c.poller.away.get())
-	}
-	// The time of the signal, not now: the loop may have been busy.
-	c.self.ToldAt, c.self.PressedAt, c.self.Hurry = c.obeyed.toldAt, c.obeyed.pressedAt, c.obeyed.hurry
-	c.listens = state.Listens
-	if w, can := c.o.Workload.(interface{ ExpectListening() }); can && slices.ContainsFunc(peers, func(p peer.Peer) bool {
-		return p.Listens && !p.Ended()
-	}) {
-		w.ExpectListening()
-	}
-	now := time.Now()
-	switch {
-	case now.Sub(began) > stalledAfter:
-		c.stall = decide.Stall{From: began, To: now}
-		if !c.expected.IsZero() && c.looked.Before(began) {
-			c.stall.From = c.looked
-		}
-	case !c.expected.IsZero() && now.Sub(c.expected) > stalledAfter:
-		c.stall = decide.Stall{From: c.looked, To: now}
-	}
-	c.looked = now
-	lost := c.tracker.peers(now, peers)
-	answers := c.supervisor
-	answers.Containers = c.tracker.mark(c.listed)
-	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
-	answers.Introduced = c.poller.introduced()
-	s := decide.Snapshot{
-		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
-		Workload: decide.WorkloadFacts{
-			Started: c.started, Ready: state.Ready, EverReady: state.EverReady, NotReady: state.NotReadyReason,
-			Ended: c.started && !state.Running, ExitCode: state.ExitCode,
-			Stopping: !state.SignalledAt.IsZero(),
-		},
-		RefusedAt: c.refusedAt(), Stall: c.stall,
-		DeferredUntil: c.deferred, Preflight: c.flight.passed, Owner: c.ownership(),
-		PeerLostAt: lost, MarkerFailed: c.unwritable, Memory: c.memory,
-	}
-	c.stopwatch.look(&s, &state)
-	c.journal.observed(&s, &state)
-	return s
-}
-
 // act makes the decision so. It reports whether facts changed by that, so that
 // there is more to decide at once.
 func (c *Controller) act(s *decide.Snapshot, d *decide.Decision) (acted bool, err error) {
@@ -496,13 +424,4 @@ func (c *Controller) release() uint64 {
 		}
 	}
 	return 0
-}
-
-// refusedAt is when an announcement of this service was last dropped because of
-// its signature; zero: never.
-func (c *Controller) refusedAt() time.Time {
-	if p, tells := c.o.Peers.(interface{ Refused() time.Time }); tells {
-		return p.Refused()
-	}
-	return time.Time{}
 }

@@ -81,10 +81,10 @@ type Folder struct {
 	failed  error  // of the last write, until Send has returned it
 
 	opened time.Time
-	wrote  atomic.Int64 // when the own announcement was written, after opened
+	wrote  atomic.Int64 // when our announcement was written, after opened
 
 	owed  atomic.Bool // the next repeat is to be written, too: somebody waits for it
-	mute  atomic.Bool // the own announcement cannot be written
+	mute  atomic.Bool // our announcement cannot be written
 	blind atomic.Bool // changes are not told: every Send is an occasion to look
 
 	write, survey chan struct{}
@@ -205,7 +205,7 @@ func (f *Folder) written(err error) {
 	f.failed = err
 }
 
-// asked has the next repeat written, unless the own file is so new that it is an
+// asked has the next repeat written, unless our file is so new that it is an
 // answer: two that ask each other would never end.
 func (f *Folder) asked() {
 	if time.Since(f.opened)-time.Duration(f.wrote.Load()) >= answersWithin {

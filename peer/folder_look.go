@@ -251,7 +251,7 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 // file's own time only narrows that: what was told may have waited, because this
 // process was frozen. For what was there before the first look it is all that
 // there is: it counts if it is plausible. If not, the announcement counts once it
-// has been rewritten, which the instance does as soon as it sees the own file.
+// has been rewritten, which the instance does as soon as it sees its own file.
 func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) {
 	age := at.Round(0).Sub(c.modified)
 	switch written := at.Add(-age); {

@@ -175,7 +175,7 @@ func (s *Self) standAlone(started time.Duration, known bool) {
 		s.FirstStart = FirstStart{Boot: BootHash(s.BootID), Since: started}
 		return
 	}
-	s.warn(errors.New("neither the own container nor when this process was started is known"),
+	s.warn(errors.New("neither the container of this process nor when it was started is known"),
 		"no other instance can be older or younger, so no hand-over will happen; set service.container_id, or see to it that /proc can be read")
 }
 

@@ -231,7 +231,8 @@ func (c *Controller) round(ctx, asking context.Context, timer *time.Timer) (code
 	case err := <-c.flight.result:
 		c.flew(err)
 	case r := <-c.deferrals:
-		r.answer <- c.deferDrain(r.by)
+		a := c.deferDrain(r.by)
+		defer func() { r.answer <- a }() // when the status tells of it
 	case a := <-c.poller.answers:
 		c.answered(asking, a)
 	case e := <-c.poller.explanations:

@@ -15,7 +15,7 @@ type Handover struct {
 	Began time.Time `json:"began"`
 	// Ended is missing while it goes on.
 	Ended *time.Time `json:"ended,omitempty"`
-	// Lanes are the instances, the own one first, the others in the order in which
+	// Lanes are the instances, this instance's first, the others in the order in which
 	// they were heard; at most 8.
 	Lanes []Lane `json:"lanes"`
 	// Marks are in the order of their times; at most 40.
@@ -30,7 +30,7 @@ type Lane struct {
 	Release   uint64 `json:"release,omitempty"`
 	Own       bool   `json:"own"`
 	Legacy    bool   `json:"legacy"`
-	// Age is younger, older or unknown: than this instance; missing for the own one.
+	// Age is younger, older or unknown: than this instance; missing for this instance's own.
 	Age string `json:"age,omitempty"`
 	// Spans are what it said, one after the other, with gaps while it did not run;
 	// at most 24, the first one and the last ones.
@@ -41,7 +41,7 @@ type Lane struct {
 }
 
 // Span is a time in which an instance said the same of itself. The first one of
-// the own lane may have begun long before the hand-over.
+// this instance's lane may have begun long before the hand-over.
 type Span struct {
 	Phase string    `json:"phase"`
 	Told  bool      `json:"told"`

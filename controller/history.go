@@ -44,7 +44,7 @@ func newHistory() *history { return &history{seen: map[peer.InstanceID]heardSay{
 
 // observe takes in a round of the loop, and returns the hand-overs, the last one
 // first. It returns the same slice as before if nothing is new. The release is
-// the own one; unwritable tells that the marker could not be written.
+// this instance's one; unwritable tells that the marker could not be written.
 func (h *history) observe(s *decide.Snapshot, d *decide.Decision, release uint64, unwritable bool) []Handover {
 	h.observeOwn(s, d)
 	under := s.Self.Told() || someoneLives(s)

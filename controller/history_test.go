@@ -106,7 +106,7 @@ func of(lines ...string) string { return strings.Join(lines, "\n") + "\n" }
 var youngerStarts = hears(youngerPeer(), phase(peer.PhaseStarting))
 
 var _ = Describe("The history of hand-overs", func() {
-	It("is empty before the first one, and has the own phase from before it", func() {
+	It("is empty before the first one, and has this instance's phase from before it", func() {
 		t := newTale()
 		Expect(t.said).To(BeEmpty())
 		t.after(time.Hour, youngerStarts)

@@ -54,7 +54,7 @@ func (t *tracker) peers(now time.Time, all []peer.Peer) time.Time {
 	return t.lostAt
 }
 
-// listed reduces an answer to the containers of the own service.
+// listed reduces an answer to the containers of this service.
 func (t *tracker) listed(v *supervisor.View) []decide.Listed {
 	var all []decide.Listed
 	running, stopped := map[string]time.Time{}, map[string]struct{}{}

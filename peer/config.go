@@ -15,9 +15,9 @@ const maxWays = 64
 type Identity struct {
 	// Instance is required; NewInstanceID makes one.
 	Instance InstanceID
-	// Container is the own container, empty if unknown.
+	// Container is this instance's container, empty if unknown.
 	Container ContainerID
-	// FirstStart is the first start of the own container, if known.
+	// FirstStart is the first start of this instance's container, if known.
 	FirstStart FirstStart
 	// StartMilli is that start by the wall clock, in milliseconds since the
 	// Unix epoch; only handover-lib peers and proxies look at it.
@@ -80,7 +80,7 @@ func (c *Config) complete() error {
 	}
 	switch {
 	case c.Self.Instance == InstanceID{}:
-		return errors.New("the own instance id is zero: make one with NewInstanceID")
+		return errors.New("this instance's id is zero: make one with NewInstanceID")
 	case c.Interval < 0:
 		return fmt.Errorf("the interval (%s) is negative", c.Interval)
 	case c.ExpireAfter < 3*c.Interval:

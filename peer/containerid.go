@@ -15,7 +15,7 @@ const (
 	rankContainer
 )
 
-// containerFromMountinfo finds the own container's full id in the text of
+// containerFromMountinfo finds the full id of this instance's container in the text of
 // /proc/self/mountinfo, "" if it is not there. It knows the mounts of
 //
 //	Docker, balenaEngine   /…/containers/<id>/hostname → /etc/hostname
@@ -81,7 +81,7 @@ func containerFromPath(path string) (id string, rank int) {
 	return id, rank
 }
 
-// containerFromCgroup finds the own container's full id in the text of
+// containerFromCgroup finds the full id of this instance's container in the text of
 // /proc/self/cgroup, "" if it is not there: lines such as
 //
 //	4:memory:/docker/<id>

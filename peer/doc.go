@@ -1,7 +1,7 @@
 // Package peer lets the instances of one service on one device find each
 // other and follow what each says of itself. A Node announces its own instance
 // by one or several ways (the multicast group, a shared folder, memory) and
-// keeps a table of the others; Identify finds out who the own instance is.
+// keeps a table of the others; Identify finds out which instance this is.
 //
 // # What it guarantees
 //

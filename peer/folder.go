@@ -19,7 +19,7 @@ const closeWithin = time.Second
 type FolderConfig struct {
 	// Path is the folder, absolute. It is never created.
 	Path string
-	// Self is the own instance id: it names the own files.
+	// Self is this instance's id: it names this instance's files.
 	Self InstanceID
 	// Domain and Secrets are those of the node. The folder needs them itself:
 	// it says that a peer lives only of those whose announcement is valid.
@@ -57,7 +57,7 @@ func (c *FolderConfig) complete() error {
 	case !filepath.IsAbs(c.Path):
 		return fmt.Errorf("the path %q is not absolute", c.Path)
 	case c.Self == InstanceID{}:
-		return errors.New("the own instance id is zero: make one with NewInstanceID")
+		return errors.New("this instance's id is zero: make one with NewInstanceID")
 	case c.Interval < 0:
 		return fmt.Errorf("the interval (%s) is negative", c.Interval)
 	}
@@ -70,7 +70,7 @@ func (c *FolderConfig) complete() error {
 // both.
 //
 // Three goroutines do the work, so that a file system that is slow or stuck
-// holds up neither the node nor its other ways: one writes the own files, one
+// holds up neither the node nor its other ways: one writes this instance's files, one
 // looks at those of others, and one reads what inotify tells. Idle, they are
 // woken only when somebody writes.
 type Folder struct {
@@ -105,7 +105,7 @@ type found struct {
 	raw      []byte // never written to again
 }
 
-// OpenFolder looks at the files of others from now on; the own ones are made
+// OpenFolder looks at the files of others from now on; this instance's are made
 // by the first Send. It fails only if the configuration is impossible: a
 // folder that is missing or cannot be written is a warning in the log, and is
 // tried again once per announce interval.
@@ -139,7 +139,7 @@ func (f *Folder) Name() string { return "folder" }
 // about four times at each announcement, its own or a peer's, and never else.
 func (f *Folder) WakeUps() uint64 { return f.wakeUps.Load() }
 
-// Send has the datagram written to the own file and does not wait for that. It
+// Send has the datagram written to this instance's file and does not wait for that. It
 // fails if the write before it failed. Repeats are skipped, unless the last
 // write failed, or somebody came or asked, who has to see the file change.
 func (f *Folder) Send(datagram []byte, repeat bool) error {
@@ -234,7 +234,7 @@ func (f *Folder) emit(r Received, raw []byte) {
 	}
 }
 
-// Close removes the own files, gives up the lock and frees everything. Where
+// Close removes this instance's files, gives up the lock and frees everything. Where
 // the file system does not answer, it leaves that to a goroutine.
 func (f *Folder) Close() error {
 	f.closeOnce.Do(func() {

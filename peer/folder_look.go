@@ -140,7 +140,7 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 		return
 	}
 	e.lock = lock
-	p.folder.owed.Store(true) // it wants to see the own file change
+	p.folder.owed.Store(true) // it wants to see this instance's file change
 	p.date(e, c, s, at)
 	p.vouch(id, e, at)
 }

@@ -191,7 +191,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// remove removes the own files and gives up the lock, in this order: no
+// remove removes this instance's files and gives up the lock, in this order: no
 // announcement is without a lock, and nothing is removed without holding it.
 func (o *ownFiles) remove() error {
 	if o.lock == nil {

@@ -31,7 +31,7 @@ type folderPeers struct {
 func (p *folderPeers) run() {
 	defer p.close()
 	_ = p.rewatch()         // survey says it if it fails
-	close(p.folder.looking) // the own file may change now: no answer to it is missed
+	close(p.folder.looking) // this instance's file may change now: no answer to it is missed
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()

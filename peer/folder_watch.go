@@ -134,7 +134,7 @@ func (w *folderWatch) parse(buf []byte) (all []touch, over bool) {
 			all = append(all, touch{lost: true})
 		case mask&(unix.IN_IGNORED|unix.IN_UNMOUNT|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0:
 			over = true
-		case !ok || id == w.folder.cfg.Self: // the own files are of no interest
+		case !ok || id == w.folder.cfg.Self: // this instance's files are of no interest
 		case suffix == announcedSuffix:
 			all = addTouch(all, touch{id: id, written: mask&unix.IN_MOVED_TO != 0})
 		case suffix == lockSuffix:

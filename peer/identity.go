@@ -17,7 +17,7 @@ const maxProcFile = 4 << 20
 
 // IdentifyOptions says where to look; zero values mean this system.
 type IdentifyOptions struct {
-	// ContainerID is the configured id of the own container, full or short; it
+	// ContainerID is the configured id of this instance's container, full or short; it
 	// wins over what is found.
 	ContainerID string
 	// StateDir is the folder for the record of the first start, in the
@@ -103,7 +103,7 @@ func isBootID(text string) bool {
 	return true
 }
 
-// findContainer finds the own container's id: configured, or in mountinfo, or
+// findContainer finds the id of this instance's container: configured, or in mountinfo, or
 // in cgroup (version 1), or in the host name.
 func (s *Self) findContainer(o IdentifyOptions) {
 	if o.ContainerID != "" {
@@ -131,7 +131,7 @@ func (s *Self) findContainer(o IdentifyOptions) {
 			return
 		}
 	}
-	s.warn(errors.New("the id of the own container was not found"),
+	s.warn(errors.New("the id of this instance's container was not found"),
 		"set service.container_id if this is a container. Without it nothing that the Supervisor lists is known to be this instance, and "+
 			"its age counts only among instances without a container on this device: the one whose process was started last is the youngest")
 }

@@ -54,7 +54,7 @@ func copied(name string, files map[string]string) peer.IdentifyOptions {
 }
 
 var _ = Describe("Identify", func() {
-	DescribeTable("finds the own container on",
+	DescribeTable("finds this instance's container on",
 		func(name, source string) {
 			self := peer.Identify(at(name))
 			Expect(self.Warnings).To(BeEmpty())

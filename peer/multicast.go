@@ -197,7 +197,7 @@ type MulticastStatus struct {
 	// Interfaces names the interfaces in use, sorted. Empty means that nobody
 	// can be heard; in ModeHost it waits for its interface then.
 	Interfaces []string
-	// Addresses are the own IPv4 addresses on them.
+	// Addresses are this host's IPv4 addresses on them.
 	Addresses []netip.Addr
 }
 

@@ -203,7 +203,7 @@ var _ = Describe("Multicast on loopback", func() {
 		Eventually(l.heard).Should(HaveLen(1))
 	})
 
-	It("sends status messages with the own addresses to their own port", func() {
+	It("sends status messages with its own addresses to their own port", func() {
 		cfg := onLoopback()
 		proxy := plainSocket(cfg.StatusPort)
 		joinOnLoopback(proxy, cfg.Group)

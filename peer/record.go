@@ -79,12 +79,12 @@ func parseRecord(text string, container ContainerID) (*firstStartRecord, error) 
 }
 
 // keepRecord returns the record of the container's first start: the one in the
-// file, else the own one, which is written there. The own one is nil in the
+// file, else this instance's, which is written there. This instance's is nil in the
 // result if it could not be kept: a start that is forgotten again is no first
 // start. restarted tells that there was a file: this is a later start.
 //
 // A file that cannot be trusted is replaced by one that says so ("unknown"),
-// with an error for a warning. The own start will not do in its place: an old
+// with an error for a warning. This instance's start will not do in its place: an old
 // container would turn into the youngest.
 func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, restarted bool, err error) {
 	found, err := readRecord(path, own)

@@ -368,7 +368,7 @@ var _ = Describe("The table", func() {
 			h.hearLegacy("10.0.0.2", 5)
 			Expect(h.peers()).To(HaveLen(3))
 		})
-		It("are forgotten by the own rule", func() {
+		It("are forgotten by a rule of their own", func() {
 			h.hearLegacy("10.0.0.1", 5)
 			Expect(h.expire(epoch.Add(35 * time.Second))).To(BeTrue())
 			Expect(h.legacy).To(BeZero())

@@ -15,7 +15,7 @@ import (
 // interface.
 type RoundTrip struct {
 	Interface string
-	// Addresses are the own IPv4 addresses on it.
+	// Addresses are this host's IPv4 addresses on it.
 	Addresses []netip.Addr
 	// Took is the time until it came back; Err says why it did not.
 	Took time.Duration

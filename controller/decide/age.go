@@ -96,7 +96,7 @@ func (w *world) relateListed(p *peer.Peer) Age {
 
 // relateLegacy compares what handover-lib compares. That its clock says so is
 // not enough unless nothing else can be known: its container must be there,
-// created later than the own one.
+// created later than this instance's.
 func (w *world) relateLegacy(p *peer.Peer) Age {
 	switch {
 	case !p.Legacy || p.StartMilli == w.Self.StartMilli:

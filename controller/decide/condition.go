@@ -7,13 +7,13 @@ type ConditionType string
 
 // The conditions.
 const (
-	// Ready: the own workload is ready.
+	// Ready: this instance's workload is ready.
 	Ready ConditionType = "Ready"
 	// YoungerAnnounced: a younger instance says, now, that it serves.
 	YoungerAnnounced ConditionType = "YoungerAnnounced"
 	// YoungerRunning: the Supervisor reports that instance's container running.
 	YoungerRunning ConditionType = "YoungerRunning"
-	// Drained: the own workload has ended, its resources are free.
+	// Drained: this instance's workload has ended, its resources are free.
 	Drained ConditionType = "Drained"
 	// Complete: the hand-over is over, and the marker says so where it may.
 	Complete ConditionType = "Complete"

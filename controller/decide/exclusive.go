@@ -127,7 +127,7 @@ func (w *world) stranger(p *peer.Peer) bool {
 	for i := range w.Supervisor.Containers {
 		c := &w.Supervisor.Containers[i]
 		if c.Short() != w.Self.Container && !c.Extended && (c.Status.MayServe() || strings.EqualFold(string(c.Status), "Stopping")) {
-			return w.Self.Container == "" && len(w.Supervisor.Containers) == 1 // it is the own one
+			return w.Self.Container == "" && len(w.Supervisor.Containers) == 1 // it is this instance's
 		}
 	}
 	return true

@@ -12,7 +12,7 @@ func (w *world) markerFor(p *peer.Peer, drain *Drain) MarkerWish {
 	case drain.Aside:
 		drain.Unmarked = "the workload was never started here"
 	case !w.Self.FirstStart.Known():
-		drain.Unmarked = "the own first start is unknown"
+		drain.Unmarked = "this instance's first start is unknown"
 	case w.Self.FirstStart.Boot != w.Self.Boot:
 		drain.Unmarked = "this container is from before the last reboot"
 	case p.FirstStart.Known() && p.FirstStart.Boot != w.Self.Boot:

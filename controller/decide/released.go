@@ -148,7 +148,7 @@ func (w *world) anotherHolds() bool {
 
 // follows reports whether the peer is one that this instance, which has
 // released, relies on: a younger one; under SIGTERM, any. Of a handover-lib peer
-// an answer that does not list the own container tells nothing.
+// an answer that does not list this instance's container tells nothing.
 func (w *world) follows(p *peer.Peer) bool {
 	return !p.Told && !p.Ended() && !w.absent(p) && (w.Self.Told() || w.relate(p) == Younger ||
 		p.Legacy && p.Instance == w.memory.Drain.For && w.own() == nil)

@@ -207,7 +207,7 @@ func (w *world) watch(d *Decision, all []candidate) {
 }
 
 // listsStranger reports whether the last answer lists a container of the
-// service, younger than the own one, from which this program was never heard.
+// service, younger than this instance's, from which this program was never heard.
 func (w *world) listsStranger() bool {
 	own := w.own()
 	for i := range w.Supervisor.Containers {

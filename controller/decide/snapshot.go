@@ -236,7 +236,7 @@ func ShortID(id string) peer.ContainerID {
 	return peer.ContainerID(id)
 }
 
-// WorkloadFacts is the state of the own workload.
+// WorkloadFacts is the state of this instance's workload.
 type WorkloadFacts struct {
 	// Started: it was started at least once by this process.
 	Started bool

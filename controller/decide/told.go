@@ -334,7 +334,7 @@ func (w *world) maySucceed(p *peer.Peer) bool {
 }
 
 // listsOnlyOwn reports whether an answer since the signal tells that no container
-// but the own one may serve, although nobody knows which one is the own. One that
+// but this instance's may serve, although nobody knows which one that is. One that
 // is empty tells nothing.
 func (w *world) listsOnlyOwn() bool {
 	return w.Self.Container == "" && len(w.Supervisor.Containers) > 0 &&
@@ -379,7 +379,7 @@ func (w *world) listedSuccessors(heard []successor) []successor {
 	return all
 }
 
-// withoutOwn takes one running container that no peer announces for the own
+// withoutOwn takes one running container that no peer announces for this instance's
 // one, whose id is unknown.
 func (w *world) withoutOwn(all []successor) []successor {
 	for i := range all {

@@ -59,10 +59,10 @@ func (w *world) fresh() bool {
 // find returns the listed container of that id.
 func (w *world) find(id peer.ContainerID) *Listed { return w.Supervisor.Find(id) }
 
-// own returns the own container as it is listed, or nil.
+// own returns this instance's container as it is listed, or nil.
 func (w *world) own() *Listed { return w.find(w.Self.Container) }
 
-// listedAlone reports whether the last answer lists the own container and no
+// listedAlone reports whether the last answer lists this instance's container and no
 // other one of the service.
 func (w *world) listedAlone() bool {
 	return len(w.Supervisor.Containers) == 1 && w.own() != nil
@@ -173,7 +173,7 @@ func (w *world) legacyRunningFor() time.Duration {
 }
 
 // match finds the container of a handover-lib peer, which has no container id:
-// another container of the service, created later than the own one and not
+// another container of the service, created later than this instance's and not
 // after the peer's own start, reported running for at least that long, from
 // which this program was never heard.
 func (w *world) match(p *peer.Peer, atLeast time.Duration) *Listed {

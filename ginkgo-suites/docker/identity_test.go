@@ -26,7 +26,7 @@ func (s shape) with(flags ...[]string) shape {
 }
 
 var _ = Describe("In every kind of container", func() {
-	DescribeTable("the own id is found, an update hands over, and the old one steps down again when its PID 1 was killed",
+	DescribeTable("the container's own id is found, an update hands over, and the old one steps down again when its PID 1 was killed",
 		func(s shape) {
 			d := newDevice()
 			a := d.start("a", s)

@@ -640,7 +640,7 @@ func (w *world) checkFor(p *process, d *drain) {
 
 // checkStranger looks at a step down for another service's handover-lib. Nine
 // bytes do not tell who sent them: with supervisor.mode off they are believed,
-// and else where a container of the own service fits from which nobody was
+// and else where a container of this service fits from which nobody was
 // heard. But an instance that hears a successor of its own kind has no reason
 // to.
 func (w *world) checkStranger(p *process, d *drain) {

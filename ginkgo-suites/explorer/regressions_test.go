@@ -11,7 +11,7 @@ import (
 // regressions are plans that found something once. They are written out, so
 // that they stay what they are when the generator changes.
 var regressions = []struct{ found, plan string }{
-	{"told, without the Supervisor: another service's handover-lib was trusted although the own successor was heard, not ready yet", `
+	{"told, without the Supervisor: another service's handover-lib was trusted although its own successor was heard, not ready yet", `
 {"seed": 2741, "version": "19.0.5", "end": "13.2s", "quiet": "12s",
  "releases": [{"ready":"1.2s","noFolder":true}, {"ready":"1.2s","noFolder":true}],
  "actions": [
@@ -56,7 +56,7 @@ var regressions = []struct{ found, plan string }{
   {"at":"5.19395459s","do":"deploy","who":1},
   {"at":"7.463898068s","do":"clock","who":1,"for":"700ms","by":"-1h0m0s"},
   {"at":"8.461190553s","do":"stranger","who":1,"for":"700ms","by":"1h0m0s"}]}`},
-	{"told, alone, without the own container id: another service's handover-lib was held for, although no container may be its", `
+	{"told, alone, without its own container id: another service's handover-lib was held for, although no container may be its", `
 {"seed": 9168980, "version": "17.6", "end": "12.36169181s", "finale": "stop", "quiet": "12s",
  "releases": [
   {"ready":"553.787505ms","timeout":"14.141525071s","exclusive":true},

@@ -289,7 +289,7 @@ func (m *Member) look(id peer.InstanceID) {
 	case s == nil:
 		s = &sight{}
 		m.seen[id] = s
-		m.owed = true // it wants to see the own file change
+		m.owed = true // it wants to see this instance's file change
 	}
 	if file.version != s.version {
 		if peer.IsQuestion(s.said, file.data) && now.Sub(m.wrote) >= answersWithin {

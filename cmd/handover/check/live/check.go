@@ -134,7 +134,7 @@ func (f *facts) judge() check.Report {
 	return r.findings
 }
 
-// container is the own container's id, empty if it is not known.
+// container is the id of this instance's container, empty if it is not known.
 func (f *facts) container() peer.ContainerID { return f.identity.self.Container }
 
 // asks reports whether the Supervisor is to be asked.

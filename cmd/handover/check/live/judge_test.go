@@ -102,7 +102,7 @@ func withHandover(h controller.Handover) change {
 }
 
 // lanes is a hand-over in which the younger one took that long to become ready,
-// and the own drain that long.
+// and this instance's drain that long.
 func lanes(readiness, drain time.Duration) controller.Handover {
 	began := now.Add(-time.Hour)
 	at := func(d time.Duration) *time.Time { t := began.Add(d); return &t }
@@ -193,7 +193,7 @@ var _ = Describe("What is judged of the status", func() {
 		Entry("no place", nil, stopped(addresses{socketErr: errNone}), statusSocket, check.Warning, "cannot be made: nothing there"),
 		Entry("no socket", []string{"HANDOVER_STATUS_SOCKET=off"}, nil, statusSocket, check.Note, "is off"),
 		Entry("no address", nil, nil, statusListen, check.OK, "is off"),
-		Entry("the own address", listen, runs(addresses{server: "0011"}), statusListen, check.OK, "serves its status at :8090"),
+		Entry("its own address", listen, runs(addresses{server: "0011"}), statusListen, check.OK, "serves its status at :8090"),
 		Entry("another instance's", listen, runs(addresses{server: "0022"}), statusListen, check.Note, "another instance"),
 		Entry("another program's", listen, runs(addresses{taken: true}), statusListen, check.Warning, "another program"),
 		Entry("an address that can't be", listen, stopped(addresses{listen: errNone}), statusListen, check.Warning, "cannot be used: nothing there"),

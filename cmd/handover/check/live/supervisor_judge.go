@@ -148,7 +148,7 @@ func (f *facts) judgeContainers(r *report, a *answers) {
 	switch {
 	case !listed:
 		r.warn(supervisorContainers, "the Supervisor lists %s, and this one (%s) is not among them", containers(len(a.view.Containers)), string(f.container())).because(
-			"a list without the own container tells nothing: told to stop, an instance holds until its time is over",
+			"a list without this instance's container tells nothing: told to stop, an instance holds until its time is over",
 			"check service.container_id, and that supervisor.address is of this device")
 	case own.AppID != "" && own.AppID != app || own.Service != "" && own.Service != service:
 		r.warn(supervisorContainers, "the Supervisor lists this container as service \"%s\" of app \"%s\", the configuration has service \"%s\" of app \"%s\"", own.Service, own.AppID, service, app).because(

@@ -160,8 +160,9 @@ type Readiness struct {
 
 // Status says where the status is served; empty means nowhere.
 type Status struct {
-	Listen string `mapstructure:"listen"` // host:port; the host may be empty
-	Socket string `mapstructure:"socket"` // absolute path
+	Listen string   `mapstructure:"listen"` // host:port; the host may be empty
+	Names  []string `mapstructure:"names"`  // host names for Listen; "*": any
+	Socket string   `mapstructure:"socket"` // absolute path
 }
 
 // Log says how to log.

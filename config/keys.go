@@ -126,6 +126,8 @@ func keys() []key {
 
 		{name: "status.listen", def: off, kind: orOff(hostPort(0)),
 			meaning: "status page, JSON and metrics over TCP; an empty host is every interface; with host networking the younger instance takes it over"},
+		{name: "status.names", kind: hostNames(),
+			meaning: "host names by which `status.listen` may be asked besides IP addresses, names without a dot and those of this machine; `*`: any"},
 		{name: "status.socket", def: "/tmp/handover.sock", kind: orOff(filePath(maxSocketPath)),
 			meaning: "Unix socket of the same, for `handover status`"},
 

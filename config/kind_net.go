@@ -47,6 +47,42 @@ func networkInterface() kind {
 	}
 }
 
+// anyHost stands for all host names.
+const anyHost = "*"
+
+// hostNames is one host name or a list of them.
+func hostNames() kind {
+	parseList := func(texts []string) (any, *fault) {
+		for _, s := range texts {
+			if f := oneLine(s); f != nil {
+				return nil, f
+			}
+			if s != anyHost && (s == "" || strings.ContainsAny(s, " /:*[]")) {
+				return nil, faultf("is no host name").suggest("without scheme, port and path: device.example.com")
+			}
+		}
+		return texts, nil
+	}
+	return kind{
+		allowed:   "a host name or a list of them, such as device.example.com; * is any",
+		zero:      []string(nil),
+		show:      showHostNames,
+		parseList: parseList,
+		parse:     func(s string) (any, *fault) { return parseList([]string{s}) },
+	}
+}
+
+func showHostNames(v any) string {
+	switch names, _ := v.([]string); len(names) {
+	case 0:
+		return yamlQuoted("")
+	case 1:
+		return yamlQuoted(names[0])
+	default:
+		return flowList(names)
+	}
+}
+
 // hostPort is host:port, with ports from lowest. The host may be empty.
 func hostPort(lowest int) kind {
 	return kind{

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -157,7 +158,11 @@ func (s *Self) findStart(o IdentifyOptions) {
 	own.Unknown = err != nil || s.BootID == ""
 	kept, restarted, err := keepRecord(recordPath(o.StateDir, s.Container), own)
 	if err != nil {
-		s.warn(err, fmt.Sprintf("let user %d write to service.state_dir, or set it to a folder of the container's own that it can write to; until then the Supervisor's list decides who is younger", os.Getuid()))
+		do := fmt.Sprintf("let user %d write to service.state_dir", os.Getuid())
+		if errors.Is(err, syscall.EROFS) {
+			do = "the container's file system is read-only: mount a volume or a tmpfs of this container's own at service.state_dir"
+		}
+		s.warn(err, do+", or set it to a folder of the container's own that it can write to; until then the Supervisor's list decides who is younger")
 	}
 	s.Restarted = restarted
 	if kept == nil {

@@ -337,7 +337,15 @@ var _ = Describe("The record of a first start", func() {
 		Entry("its owner", func(dir string) error { return os.Chown(dir, 65534, 65534) }, "belongs to user 65534"),
 		Entry("who made the link", func(dir string) error {
 			return errors.Join(os.Rename(dir, dir+"-elsewhere"), os.Symlink(dir+"-elsewhere", dir), os.Lchown(dir, 65534, 65534))
-		}, "a link that belongs to user 65534"),
+		}, "is a link of user 65534"),
+		Entry("who made a link on the way, where the folder is not made yet", func(dir string) error {
+			parent := filepath.Dir(dir)
+			return errors.Join(os.Rename(parent, parent+"-elsewhere"), os.Symlink(parent+"-elsewhere", parent),
+				os.Lchown(parent, 65534, 65534), os.Remove(filepath.Join(parent, filepath.Base(dir))))
+		}, "is a link of user 65534"),
+		Entry("its parent's owner, where the folder is not made yet", func(dir string) error {
+			return errors.Join(os.Remove(dir), os.Chown(filepath.Dir(dir), 65534, 65534))
+		}, "belongs to user 65534"),
 		Entry("root, who made the link", func(dir string) error {
 			return errors.Join(os.Rename(dir, dir+"-elsewhere"), os.Symlink(dir+"-elsewhere", dir))
 		}, ""),

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/handover-controller/handover/config/trusted"
 )
 
 // maxRecord bounds what is read of a record, in bytes.
@@ -110,14 +112,18 @@ func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, rest
 }
 
 // exposed says why another user may put files into the folder, or put another in
-// its place. A folder that does not exist is made by this process.
+// its place. A folder that does not exist is made by this process, in the last one on
+// the way that does.
 func exposed(dir string) error {
-	info, err := os.Lstat(dir)
-	if err == nil && info.Mode()&os.ModeSymlink != 0 {
-		if uid := ownerOf(info); !isTrusted(uid) {
-			return fmt.Errorf("the folder %s is a link that belongs to user %d", dir, uid)
+	if err := led(dir); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		if err := exposed(filepath.Dir(dir)); err != nil {
+			return fmt.Errorf("%s is to be made: %w", dir, err)
 		}
-		info, err = os.Stat(dir)
+		return nil
 	}
 	if err != nil {
 		return nil //nolint:nilerr // whoever uses it will see that
@@ -134,6 +140,19 @@ func exposed(dir string) error {
 		return fmt.Errorf("group %d may write to the folder %s", stat.Gid, dir)
 	}
 	return nil
+}
+
+// led says which link of another user is on the way to the folder.
+func led(dir string) error {
+	folder, _, err := trusted.OpenFolder(filepath.Join(dir, "any"))
+	if err == nil {
+		return folder.Close()
+	}
+	var foreign *trusted.Error
+	if errors.As(err, &foreign) {
+		return fmt.Errorf("on the way to the folder %s, %w", dir, err)
+	}
+	return nil // whoever uses it will see that
 }
 
 // ownerOf returns the user whom the file belongs to.

@@ -144,7 +144,10 @@ func (m *Marker) writable() error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a folder: %w", path, unix.ENOTDIR)
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+	switch err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK|unix.X_OK, unix.AT_EACCESS); {
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("the folder %s is on a read-only file system: mount a volume there, or set policy.complete_path: %w", path, err)
+	case err != nil:
 		return fmt.Errorf("user %d cannot write to the folder %s, run the service as root or let that user write: %w", os.Geteuid(), path, err)
 	}
 	var st unix.Stat_t

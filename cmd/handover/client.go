@@ -43,10 +43,14 @@ func (c *client) do(ctx context.Context, method, path string) (io.ReadCloser, er
 	switch {
 	case err == nil || errors.As(err, &refused):
 		return body, err
+	case errors.Is(err, endpoint.ErrFull):
+		return nil, fmt.Errorf("no answer within %v: the instance has more clients than it can take, or another program has its socket: %w; see the container's log", requestTimeout, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("the instance on %s does not answer within %v: it hangs, or the device is overloaded; see the container's log", c.socket, requestTimeout)
-	case errors.Is(err, endpoint.ErrElsewhere), errors.Is(err, endpoint.ErrStranger):
-		return nil, fmt.Errorf("no instance of this container answers on %s: is `handover run` running in it? (%w)", c.socket, err)
+	case errors.Is(err, endpoint.ErrElsewhere):
+		return nil, fmt.Errorf("no instance of this container answers: is `handover run` running in it? (%w)", err)
+	case errors.Is(err, endpoint.ErrStranger):
+		return nil, fmt.Errorf("no instance of this container answers: %w", err)
 	}
 	return nil, fmt.Errorf("no instance answers on %s: is `handover run` running in this container? (%w)", c.socket, root(err))
 }

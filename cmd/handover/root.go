@@ -79,7 +79,7 @@ func failed(err error) error {
 }
 
 func newRoot(environ []string, s streams) *cobra.Command {
-	load := &loader{environ: environ, warnings: s.err}
+	load := &loader{environ: environ}
 	root := &cobra.Command{
 		Use:   "handover",
 		Short: "Hand over between two containers of a service on a balena device",
@@ -147,9 +147,8 @@ func noArguments(c *cobra.Command, args []string) error {
 
 // loader loads the configuration once the flags are known.
 type loader struct {
-	path     string
-	environ  []string
-	warnings *os.File
+	path    string
+	environ []string
 }
 
 func (l *loader) load() (*config.Loaded, error) {

@@ -38,7 +38,7 @@ func serveStatus(ctx context.Context, cfg *config.Config, self *peer.Self, ctl *
 	}
 	if cfg.Status.Listen != "" {
 		a := &statusAddress{address: cfg.Status.Listen, shared: sharesAddresses(cfg.Network), ctl: ctl, log: log, options: endpoint.Options{
-			Handler: ctl.Handler(), Logger: log, Names: endpoint.Names(cfg.Status.Listen, cfg.Service.Name, os.Getenv("BALENA_DEVICE_UUID")),
+			Handler: ctl.Handler(), Logger: log, Names: endpoint.Names(cfg.Status.Listen, cfg.Service.Name, os.Getenv("BALENA_DEVICE_UUID"), cfg.Status.Names),
 		}}
 		serving.Go(func() { a.serve(ctx) })
 	}

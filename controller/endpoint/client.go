@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // ContainerHeader is the header of answers on the socket that names the
@@ -31,6 +33,9 @@ const (
 	// againAtMost is how often a request is sent again because its connection had
 	// to give way to others.
 	againAtMost = 20
+	// fullAtMost is how often a socket is tried in a row that too many others have.
+	// It may be a stranger's: after that the other paths have their turn.
+	fullAtMost = 10
 )
 
 // The errors of Client, besides those of the network and the context.
@@ -39,6 +44,9 @@ var (
 	ErrElsewhere = errors.New("the instance that answers is that of another container")
 	// ErrStranger: another user listens there.
 	ErrStranger = errors.New("another user listens there, who may say anything")
+	// ErrFull: more have connected than are let in at once, for as long as the
+	// context allowed.
+	ErrFull = errors.New("more wait there to be let in than there is room for")
 )
 
 // RefusedError is the answer of an instance that is not 200.
@@ -62,43 +70,67 @@ type found struct {
 // Find returns the path of the socket on which this container's instance listens,
 // and its process id, 0 if it is unknown. It does not wait for an answer.
 func (c Client) Find(ctx context.Context) (path string, pid int, err error) {
-	var first error
-	for _, path := range c.Socket.Paths() {
-		conn, err := dial(ctx, path)
-		if err == nil {
-			_ = conn.Close()
-			return path, conn.pid, nil
+	err = c.each(ctx, func(socket string) error {
+		conn, err := dial(ctx, socket)
+		if err != nil {
+			return err
 		}
-		first = worse(first, err)
+		path, pid = conn.path, conn.pid
+		return conn.Close()
+	})
+	return path, pid, err
+}
+
+// each tries one path after the other until one leads to this container's
+// instance. It begins anew while one of them is full, which may be this one's.
+func (c Client) each(ctx context.Context, try func(path string) error) error {
+	var worst error
+	for {
+		for _, path := range c.Socket.Paths() {
+			err := try(path)
+			var refused *RefusedError
+			if err == nil || errors.As(err, &refused) {
+				return err
+			}
+			worst = worse(worst, err)
+			if ctx.Err() != nil {
+				return worst
+			}
+		}
+		if !errors.Is(worst, ErrFull) {
+			return worst
+		}
 	}
-	return "", 0, first
 }
 
 // Do sends a request without a body. What is read of the answer's body is
 // limited, unless it is /events.
 func (c Client) Do(ctx context.Context, method, path string) (body io.ReadCloser, err error) {
-	var first error
-	for _, socket := range c.Socket.Paths() {
-		body, err := c.ask(ctx, socket, method, path)
-		var refused *RefusedError
-		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
-			return body, err
-		}
-		first = worse(first, err)
-	}
-	return nil, first
+	err = c.each(ctx, func(socket string) error {
+		body, err = c.ask(ctx, socket, method, path)
+		return err
+	})
+	return body, err
 }
 
-// worse returns which of two errors tells more: that somebody else is there, or
-// else the first one.
+// worse returns which of two errors tells more: that too many are there, that
+// somebody else is, or else the first one.
 func worse(first, next error) error {
-	if first == nil || !isElse(first) && isElse(next) {
+	if first == nil || tells(next) > tells(first) {
 		return next
 	}
 	return first
 }
 
-func isElse(err error) bool { return errors.Is(err, ErrElsewhere) || errors.Is(err, ErrStranger) }
+func tells(err error) int {
+	switch {
+	case errors.Is(err, ErrFull):
+		return 2
+	case errors.Is(err, ErrElsewhere), errors.Is(err, ErrStranger):
+		return 1
+	}
+	return 0
+}
 
 func (c Client) ask(ctx context.Context, socket, method, path string) (io.ReadCloser, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
@@ -149,7 +181,7 @@ func (c Client) take(answer *http.Response, socket, path string) (io.ReadCloser,
 
 // dial connects with this container's instance, and makes sure that it is one.
 func dial(ctx context.Context, path string) (*found, error) {
-	for {
+	for tries := 1; ; tries++ {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 		if err == nil {
 			who, err := verify(conn, path)
@@ -159,15 +191,17 @@ func dial(ctx context.Context, path string) (*found, error) {
 			}
 			return &found{conn, path, int(who.Pid)}, nil
 		}
-		// EAGAIN: more have connected than are let in at once.
-		if !errors.Is(err, syscall.EAGAIN) || !pause(ctx, againAfter) {
+		if !errors.Is(err, syscall.EAGAIN) {
 			return nil, err
+		}
+		if tries >= fullAtMost || !pause(ctx, againAfter) {
+			return nil, fmt.Errorf("%s: %w", path, ErrFull)
 		}
 	}
 }
 
 // verify makes sure that who listens is in this container, and is root, this
-// user, or the user of the container's first process.
+// user, the user of process 1, or what an init runs.
 func verify(conn net.Conn, path string) (*unix.Ucred, error) {
 	who, err := peerOf(conn)
 	if err != nil {
@@ -176,11 +210,11 @@ func verify(conn net.Conn, path string) (*unix.Ucred, error) {
 	switch {
 	case who.Pid == 0:
 		return nil, fmt.Errorf("%s: %w: its process is not in this container", path, ErrElsewhere)
-	case who.Uid == 0, int(who.Uid) == os.Geteuid(), who.Pid == 1, owns(1, who.Uid), os.Geteuid() == 0 && isThisProgram(int(who.Pid)):
+	case who.Uid == 0, int(who.Uid) == os.Geteuid(), who.Pid == 1, owns(1, who.Uid), isMain(procfs.All(), int(who.Pid)):
 		return who, nil
 	}
-	return nil, fmt.Errorf("%s: %w: process %d of user %d, which is neither root, nor user %d, nor that of process 1",
-		path, ErrStranger, who.Pid, who.Uid, os.Geteuid())
+	return nil, fmt.Errorf("%s: %w: process %d of user %d, which is neither root, nor user %d, nor that of process 1; "+
+		"if that process is the instance, run this command as user %d", path, ErrStranger, who.Pid, who.Uid, os.Geteuid(), who.Uid)
 }
 
 // owns reports whether the process is that user's.
@@ -189,10 +223,18 @@ func owns(pid int, user uint32) bool {
 	return unix.Stat("/proc/"+strconv.Itoa(pid), &st) == nil && st.Uid == user
 }
 
-// isThisProgram reports whether a process executes the same file as this one: an
-// entry script may have changed the user. Only root can look.
-func isThisProgram(pid int) bool {
-	var own, other unix.Stat_t
-	return unix.Stat("/proc/self/exe", &own) == nil && unix.Stat("/proc/"+strconv.Itoa(pid)+"/exe", &other) == nil &&
-		own.Dev == other.Dev && own.Ino == other.Ino
+// isMain reports whether a process is the one that an init such as tini runs: an
+// entry script may have changed its user. Whoever else becomes a child of process 1
+// was started later. Where process 1 is no init, its first child may be the service.
+func isMain(all []procfs.Stat, pid int) bool {
+	var one, main procfs.Stat
+	for _, p := range all {
+		switch {
+		case p.PID == 1:
+			one = p
+		case p.Parent == 1 && (main.PID == 0 || p.Start < main.Start || p.Start == main.Start && p.PID < main.PID):
+			main = p
+		}
+	}
+	return procfs.IsInit(one.Name) && main.PID == pid
 }

@@ -12,6 +12,9 @@ import (
 // NewSparing is how net/http's own lines are logged.
 var NewSparing = func(next slog.Handler) slog.Handler { return &sparing{next: next, said: new(sayings)} }
 
+// IsMain reports whether a process is the one that an init runs.
+var IsMain = isMain
+
 // IsOurs reports whether a request for that host is answered.
 var IsOurs = isOurs
 

@@ -99,8 +99,9 @@ func (g *gate) crowded() bool {
 	return len(g.guests) > g.most/2
 }
 
-// admit lets a connection in, and returns the one that has to go for it. Others
-// than the known ones have half of the room at most.
+// admit lets a connection in, and returns the one that has to go for it: this one
+// itself if nobody is there to whom it is equal. Others than the known ones have
+// half of the room at most.
 func (g *gate) admit(who *guest) (out *guest) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -119,6 +120,8 @@ func (g *gate) admit(who *guest) (out *guest) {
 		at = first
 	case full && first >= 0:
 		at = first
+	case full && !who.known:
+		return who
 	case full:
 		at = 0
 	}

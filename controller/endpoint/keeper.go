@@ -11,11 +11,10 @@ import (
 const (
 	// missingEvery is how often a socket is tried that cannot be had.
 	missingEvery = 3 * time.Second
-	// lookEvery is how often it is looked at, at most, whether a socket still stands.
-	// Nothing wakes the process for that.
+	// lookEvery is how often it is looked at whether a socket still stands that
+	// cannot be watched.
 	lookEvery = 30 * time.Second
-	// changeEvery is how often, at most, a socket is tried when other instances
-	// change.
+	// changeEvery is how often, at most, sockets are looked at, whatever happens.
 	changeEvery = 200 * time.Millisecond
 )
 
@@ -31,6 +30,7 @@ type Keeper struct {
 	Logger  *slog.Logger
 
 	have   []*served
+	watch  *watch // nil: the system has none left
 	looked time.Time
 	said   string
 	urgent bool // the wanted path is another instance's, or there is no socket at all
@@ -39,7 +39,8 @@ type Keeper struct {
 // served is a socket that is served.
 type served struct {
 	*Listener
-	end func()
+	end     func()
+	watched bool
 }
 
 // Tend has the sockets that it can have now.
@@ -90,7 +91,7 @@ func (k *Keeper) open(path string) error {
 	if err != nil {
 		return err
 	}
-	k.have = append(k.have, &served{Listener: l, end: k.Serve(l)})
+	k.have = append(k.have, &served{l, k.Serve(l), k.watch.add(l)})
 	return nil
 }
 
@@ -108,21 +109,28 @@ func (k *Keeper) say(level slog.Level, text string, err error, path string) {
 
 // Run tends until ctx ends, and then ends the sockets.
 func (k *Keeper) Run(ctx context.Context) {
+	k.watch = newWatch()
+	defer k.watch.close()
 	defer func() {
 		for _, s := range k.have {
 			s.end()
 		}
 		k.have = nil
 	}()
+	for _, s := range k.have { // those that were made before
+		s.watched = k.watch.add(s.Listener)
+	}
 	timer := time.NewTimer(missingEvery)
 	defer timer.Stop()
 	for {
-		changed := k.Changed()
-		rest := lookEvery
-		if k.urgent {
-			rest = changeEvery
+		var changed <-chan struct{} // nobody else matters for a socket that is had
+		switch {
+		case k.urgent:
+			changed = k.Changed()
 			timer.Reset(missingEvery)
-		} else {
+		case slices.ContainsFunc(k.have, func(s *served) bool { return !s.watched }):
+			timer.Reset(lookEvery)
+		default:
 			timer.Stop()
 		}
 		select {
@@ -130,11 +138,10 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-changed:
-			if wait := rest - time.Since(k.looked); wait > 0 {
-				if !k.urgent || !pause(ctx, wait) {
-					continue
-				}
-			}
+		case <-k.watch.wakes():
+		}
+		if !pause(ctx, changeEvery-time.Since(k.looked)) {
+			return
 		}
 		k.Tend()
 	}

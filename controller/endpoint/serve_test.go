@@ -234,7 +234,7 @@ var _ = Describe("Nobody holds up", func() {
 })
 
 var _ = Describe("The name that is asked for", func() {
-	names := Names("status.example.com:8090", "Main", "0123abcd")
+	names := Names("status.example.com:8090", "Main", "0123abcdef", []string{"Proxy.example.org"})
 
 	DescribeTable("is this instance's", func(host string) {
 		Expect(IsOurs(names, host)).To(BeTrue())
@@ -244,7 +244,8 @@ var _ = Describe("The name that is asked for", func() {
 		Entry("with a port", "[fe80::1]:8090"), Entry("with a zone", "[fe80::1%25eth0]:8090"),
 		Entry("the service's", "main:8090"), Entry("a container's", "main_1_2_abc"),
 		Entry("that of status.listen", "status.example.com"), Entry("the same with a dot at the end", "STATUS.example.com.:80"),
-		Entry("the device's public URL", "0123abcd.balena-devices.com"),
+		Entry("the device's public URL", "0123abcdef.balena-devices.com"),
+		Entry("its name in the local network", "0123abc.local:8090"), Entry("one of status.names", "proxy.example.org"),
 	)
 
 	DescribeTable("is not", func(host string) {
@@ -259,20 +260,28 @@ var _ = Describe("The name that is asked for", func() {
 	It("decides whether there is an answer, over TCP", func() {
 		l := listen()
 		serve(l, Options{Names: names})
-		ask := func(host string) (*http.Response, string) {
-			r, err := http.ReadResponse(bufio.NewReader(connect(l, "GET /readyz HTTP/1.1\r\nConnection: close\r\nHost: "+host+"\r\n\r\n")), nil)
+		ask := func(path, host string) (*http.Response, string) {
+			r, err := http.ReadResponse(bufio.NewReader(connect(l, "GET "+path+" HTTP/1.1\r\nConnection: close\r\nHost: "+host+"\r\n\r\n")), nil)
 			Expect(err).NotTo(HaveOccurred())
 			defer func() { _ = r.Body.Close() }()
 			text, _ := io.ReadAll(r.Body)
 			return r, string(text)
 		}
-		r, text := ask("localhost")
+		r, text := ask("/status", "localhost")
 		Expect(r.StatusCode).To(Equal(http.StatusOK))
 		Expect(text).To(Equal("ok\n"))
-		r, text = ask("evil.example")
+		for _, path := range []string{"/readyz", "/healthz"} {
+			r, _ = ask(path, "evil.example")
+			Expect(r.StatusCode).To(Equal(http.StatusOK), "a load balancer may ask by any name")
+		}
+		r, text = ask("/status", "evil.example")
 		Expect(r.StatusCode).To(Equal(http.StatusMisdirectedRequest))
 		Expect(r.Header.Get("X-Content-Type-Options")).To(Equal("nosniff"))
-		Expect(text).To(ContainSubstring("status.example.com"))
+		Expect(text).To(And(ContainSubstring("status.example.com"), ContainSubstring("status.names")))
+	})
+
+	It("is any, if status.names says so", func() {
+		Expect(Names("", "", "", []string{"a.example", "*"})).To(BeNil())
 	})
 })
 

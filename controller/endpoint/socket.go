@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/handover-controller/handover/config/trusted"
 	"github.com/handover-controller/handover/peer"
 )
 
@@ -93,14 +94,15 @@ type node struct {
 //
 // The socket is made in a folder that only this user can enter, gets its
 // permissions there, and then its name. So nobody can put anything else in its
-// place in the meantime, whoever owns the folder.
+// place in the meantime, whoever owns the folder. No link of another user leads to
+// the folder.
 func Open(path string) (*Listener, error) {
-	folder, err := openFolder(unix.AT_FDCWD, filepath.Dir(path), unix.O_PATH)
+	way, name, err := trusted.OpenFolder(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make the socket %s: %w", path, err)
 	}
-	defer closeFolder(folder)
-	name := filepath.Base(path)
+	defer func() { _ = way.Close() }() // it was only looked into
+	folder := int(way.Fd())
 	leftover, err := judge(folder, name, path)
 	if err != nil {
 		return nil, err

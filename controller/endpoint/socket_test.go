@@ -13,11 +13,14 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 
 	. "github.com/handover-controller/handover/controller/endpoint"
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // nobody is another user.
@@ -350,6 +353,35 @@ func keep(s Socket) *kept {
 	return k
 }
 
+// fill has a socket at the path that lets nobody in any more.
+func fill(path string) {
+	GinkgoHelper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(unix.Close, fd)
+	Expect(unix.Bind(fd, &unix.SockaddrUnix{Name: path})).To(Succeed())
+	Expect(unix.Listen(fd, 0)).To(Succeed())
+	for {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			Expect(err).To(MatchError(syscall.EAGAIN))
+			return
+		}
+		DeferCleanup(conn.Close)
+	}
+}
+
+var _ = DescribeTable("What an init runs", func(want bool, pid int, all ...procfs.Stat) {
+	Expect(IsMain(all, pid)).To(Equal(want))
+},
+	Entry("its first child", true, 7, procfs.Stat{Name: "tini", PID: 1}, procfs.Stat{PID: 30, Parent: 1, Start: 9}, procfs.Stat{PID: 7, Parent: 1, Start: 5}),
+	Entry("not an orphan", false, 30, procfs.Stat{Name: "tini", PID: 1}, procfs.Stat{PID: 30, Parent: 1, Start: 9}, procfs.Stat{PID: 7, Parent: 1, Start: 5}),
+	Entry("not an orphan of the same tick", false, 30, procfs.Stat{Name: "tini", PID: 1}, procfs.Stat{PID: 30, Parent: 1, Start: 5}, procfs.Stat{PID: 7, Parent: 1, Start: 5}),
+	Entry("not a grandchild", false, 30, procfs.Stat{Name: "tini", PID: 1}, procfs.Stat{PID: 30, Parent: 7, Start: 9}, procfs.Stat{PID: 7, Parent: 1, Start: 5}),
+	Entry("nobody if process 1 is no init: it is the service", false, 7, procfs.Stat{Name: "handover", PID: 1}, procfs.Stat{PID: 7, Parent: 1, Start: 5}),
+	Entry("nobody where nothing can be seen", false, 7),
+)
+
 var _ = Describe("A socket that cannot be had", func() {
 	It("is had when the other instance has ended; until then there is another one", func() {
 		dir := GinkgoT().TempDir()
@@ -387,6 +419,45 @@ var _ = Describe("A socket that cannot be had", func() {
 		Eventually(func() string { return ask(s) }, patience).Should(Equal("ok\n"))
 	})
 
+	It("is made again as soon as it is removed, though nothing else happens", func() {
+		dir := GinkgoT().TempDir()
+		s := Socket{Path: filepath.Join(dir, "h.sock")}
+		k := keep(s)
+		for range 3 {
+			Expect(os.Remove(s.Path)).To(Succeed())
+			Eventually(func() string { return ask(s) }, patience).Should(Equal("ok\n"))
+			Expect(os.Rename(s.Path, filepath.Join(dir, "elsewhere"))).To(Succeed())
+			Eventually(func() string { return ask(s) }, patience).Should(Equal("ok\n"))
+		}
+		Expect(k.log.String()).To(ContainSubstring("was removed or replaced; it is made again"))
+	})
+
+	It("does not go through a link of another user", func() {
+		asRoot()
+		dir := GinkgoT().TempDir()
+		Expect(os.Mkdir(filepath.Join(dir, "target"), 0o755)).To(Succeed())
+		Expect(os.Symlink("target", filepath.Join(dir, "link"))).To(Succeed())
+		Expect(os.Lchown(filepath.Join(dir, "link"), nobody, nobody)).To(Succeed())
+		_, err := Open(filepath.Join(dir, "link", "h.sock"))
+		Expect(err).To(MatchError(ContainSubstring("is a link of user 65534, which is not followed")))
+		Expect(names(filepath.Join(dir, "target"))).To(BeEmpty())
+	})
+
+	It("is found beside a socket that a stranger lets fill up", func() {
+		s := Socket{Path: filepath.Join(GinkgoT().TempDir(), "h.sock"), Container: "aaaaaaaaaaaa"}
+		fill(s.Path)
+		keep(s)
+		Expect(ask(s)).To(Equal("ok\n"))
+		_, _, err := Client{Socket: s}.Find(context.Background())
+		Expect(err).NotTo(HaveOccurred())
+
+		short, done := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		defer done()
+		_, err = Client{Socket: Socket{Path: s.Path}}.Do(short, "GET", "/healthz")
+		Expect(err).To(MatchError(ErrFull))
+		Expect(err).To(MatchError(ContainSubstring(s.Path)))
+	})
+
 	It("goes to /dev/shm where its folder is missing", func() {
 		name := fmt.Sprintf("handover-test-%d.sock", os.Getpid())
 		s := Socket{Path: filepath.Join(GinkgoT().TempDir(), "missing", name)}
@@ -402,12 +473,11 @@ var _ = Describe("Who asks", func() {
 		dir := openDir()
 		Expect(os.Chmod(dir, 0o777)).To(Succeed())
 		s := Socket{Path: filepath.Join(dir, "h.sock"), Container: "aaaaaaaaaaaa"}
-		// It is another program: root asks, and who listens executes the same one.
 		other := start("serve", nobody, s.Path)
 		Eventually(other.said, patience).Should(ContainSubstring("serving"))
-		Expect(ask(s)).To(Equal("ok\n"), "the same program, which has changed its user")
+		Expect(ask(s)).To(ContainSubstring("another user listens there"), "root asks, and it is the same program")
 		asks := start("ask", 1, s.Path)
-		Eventually(asks.said, patience).Should(ContainSubstring("another user listens there"))
+		Eventually(asks.said, patience).Should(ContainSubstring("if that process is the instance, run this command as user 65534"))
 
 		By("the instance")
 		keep(s)

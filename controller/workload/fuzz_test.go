@@ -5,17 +5,6 @@ import (
 	"testing"
 )
 
-func FuzzParseStat(f *testing.F) {
-	f.Add("17 (cat) S 1 15 3 34816 15 4194304 77 0 0 0 0 0 0 0 20 0 4 0 146422 3133440 410")
-	f.Add("17 (a) R (\n) Z 0 17 3 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0")
-	f.Add(") (")
-	f.Fuzz(func(t *testing.T, content string) {
-		if p, ok := parseStat([]byte(content)); ok && p.state == 0 {
-			t.Errorf("understood %q without a state", content)
-		}
-	})
-}
-
 func FuzzParseListening(f *testing.F) {
 	f.Add("0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31415 1 0")
 	f.Add("0: :: 0 0A 0 0 0 0 0 ")

@@ -9,6 +9,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 var _ = Describe("A plan", func() {
@@ -56,25 +58,6 @@ var _ = Describe("A plan", func() {
 		Entry("killed", Plan{}, at(7), progress{signalled: at(4), killed: true}, stepWait, never),
 	)
 })
-
-var _ = DescribeTable("Reading /proc/PID/stat",
-	func(content string, want procStat, good bool) {
-		got, ok := parseStat([]byte(content))
-		Expect(ok).To(Equal(good))
-		if good {
-			Expect(got).To(Equal(want))
-		}
-	},
-	Entry("a process",
-		"17 (cat) S 1 15 3 34816 15 4194304 77 0 0 0 0 0 0 0 20 0 4 0 146422 3133440 410 18446744073709551615",
-		procStat{pid: 17, parent: 1, group: 15, session: 3, state: 'S', threads: 4, start: 146422}, true),
-	Entry("a name with a bracket, a blank and a line break",
-		"17 (a) R (\n) Z 0 17 3 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0",
-		procStat{pid: 17, parent: 0, group: 17, session: 3, state: 'Z', threads: 1, start: 7}, true),
-	Entry("nothing", "", procStat{}, false),
-	Entry("too short", "17 (cat) S 1 15", procStat{}, false),
-	Entry("garbage", "x (cat) S 1 15 3 34816 15 4194304 77 0 0 0 0 0 0 0 20 0 4 0 146422 3133440", procStat{}, false),
-)
 
 var _ = DescribeTable("Reading /proc/net/tcp",
 	func(line, inode, address string, user int, good bool) {
@@ -148,9 +131,9 @@ var _ = Describe("siginfo_t", func() {
 var _ = Describe("An orphan", func() {
 	It("is the workload's if it is younger and was not there before", func() {
 		o := origin{since: 100, strangers: map[int]uint64{7: 100, 8: 99}}
-		Expect(o.adopted(procStat{pid: 5, start: 99})).To(BeFalse(), "older")
-		Expect(o.adopted(procStat{pid: 5, start: 100})).To(BeTrue(), "of the same tick")
-		Expect(o.adopted(procStat{pid: 7, start: 100})).To(BeFalse(), "of the same tick, but there before")
-		Expect(o.adopted(procStat{pid: 8, start: 200})).To(BeTrue(), "another one with the same number")
+		Expect(o.adopted(procfs.Stat{PID: 5, Start: 99})).To(BeFalse(), "older")
+		Expect(o.adopted(procfs.Stat{PID: 5, Start: 100})).To(BeTrue(), "of the same tick")
+		Expect(o.adopted(procfs.Stat{PID: 7, Start: 100})).To(BeFalse(), "of the same tick, but there before")
+		Expect(o.adopted(procfs.Stat{PID: 8, Start: 200})).To(BeTrue(), "another one with the same number")
 	})
 })

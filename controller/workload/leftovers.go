@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // Leftovers are what an ended workload leaves running: members of its process
@@ -22,11 +24,11 @@ type origin struct {
 	strangers map[int]uint64 // pid and start
 }
 
-func (o *origin) adopted(p procStat) bool {
-	if start, known := o.strangers[p.pid]; known && start == p.start {
+func (o *origin) adopted(p procfs.Stat) bool {
+	if start, known := o.strangers[p.PID]; known && start == p.Start {
 		return false
 	}
-	return p.start >= o.since
+	return p.Start >= o.since
 }
 
 // strangers lists our children that we did not start.
@@ -37,9 +39,9 @@ func (r *Reaper) strangers() map[int]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	found, self := map[int]uint64{}, os.Getpid()
-	for _, p := range processes() {
-		if p.parent == self && r.registered[p.pid] == nil {
-			found[p.pid] = p.start
+	for _, p := range procfs.All() {
+		if p.Parent == self && r.registered[p.PID] == nil {
+			found[p.PID] = p.Start
 		}
 	}
 	return found
@@ -55,19 +57,19 @@ func (r *Reaper) killLeftovers(o origin) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	self, living := os.Getpid(), 0
-	all := processes()
+	all := procfs.All()
 	alive := map[int]bool{}
 	for _, p := range all {
-		alive[p.pid] = !p.dead()
+		alive[p.PID] = !p.Dead()
 	}
 	for _, p := range all {
 		switch {
-		case p.dead() || r.registered[p.pid] != nil || p.pid == self:
-		case r.adopts && p.parent == self && o.adopted(p):
+		case p.Dead() || r.registered[p.PID] != nil || p.PID == self:
+		case r.adopts && p.Parent == self && o.adopted(p):
 			// Unreaped, and reaped only with the lock held: the number is its own.
-			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			living++
-		case p.group == o.group, r.adopts && p.parent != 0 && !alive[p.parent]:
+		case p.Group == o.group, r.adopts && p.Parent != 0 && !alive[p.Parent]:
 			living++
 		}
 	}
@@ -109,10 +111,10 @@ func (r *Reaper) ownProcesses(o origin) []int {
 	children := map[int][]int{}
 	own := map[int]bool{}
 	var queue []int
-	for _, p := range processes() {
-		children[p.parent] = append(children[p.parent], p.pid)
-		if p.pid == o.group || p.group == o.group || r.adopts && p.parent == self && o.adopted(p) {
-			queue = append(queue, p.pid)
+	for _, p := range procfs.All() {
+		children[p.Parent] = append(children[p.Parent], p.PID)
+		if p.PID == o.group || p.Group == o.group || r.adopts && p.Parent == self && o.adopted(p) {
+			queue = append(queue, p.PID)
 		}
 	}
 	for len(queue) > 0 {

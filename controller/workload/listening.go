@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // listeningProbe looks for a listening TCP socket that a process of the
@@ -154,10 +156,10 @@ func (p *listeningProbe) infer(sockets listeners, ours map[string]bool, own, hid
 // the processes that cannot and are not the workload's.
 func visibleSockets(own []int) (seen map[string]bool, strangers []int) {
 	seen = map[string]bool{}
-	for _, process := range processes() {
-		err := eachSocket(strconv.Itoa(process.pid), func(inode, _ string) bool { seen[inode] = true; return true })
-		if errors.Is(err, fs.ErrPermission) && !slices.Contains(own, process.pid) {
-			strangers = append(strangers, process.pid)
+	for _, process := range procfs.All() {
+		err := eachSocket(strconv.Itoa(process.PID), func(inode, _ string) bool { seen[inode] = true; return true })
+		if errors.Is(err, fs.ErrPermission) && !slices.Contains(own, process.PID) {
+			strangers = append(strangers, process.PID)
 		}
 	}
 	return seen, strangers

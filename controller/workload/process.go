@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"syscall"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // command is a process to start: the workload, its pre-stop command, or a
@@ -79,8 +81,8 @@ func (p *process) check() {
 		return
 	}
 	if p.sweep {
-		for _, other := range processes() {
-			if other.group == p.pid && other.pid != p.pid && !other.dead() {
+		for _, other := range procfs.All() {
+			if other.Group == p.pid && other.PID != p.pid && !other.Dead() {
 				p.outlived++
 			}
 		}

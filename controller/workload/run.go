@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // How long leftovers may take to die after a drain, and how long Close waits
@@ -81,8 +83,8 @@ func (r *run) start(number int) error {
 	}
 	r.main, r.started = main, time.Now()
 	r.origin = origin{group: main.pid, since: ^uint64(0), strangers: strangers}
-	if stat, ok := readStat(main.pid); ok {
-		r.origin.since = stat.start
+	if stat, ok := procfs.Read(main.pid); ok {
+		r.origin.since = stat.Start
 	}
 	r.w.mu.Lock()
 	r.w.run = r

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // terminal is our controlling terminal, which is lent to the workload's process
@@ -125,14 +127,14 @@ func (t *terminal) suspend(group int) {
 func (t *terminal) hasShell() bool {
 	session, err := unix.Getsid(0)
 	for pid := os.Getppid(); err == nil && pid != 0; {
-		p, ok := readStat(pid)
+		p, ok := procfs.Read(pid)
 		if !ok {
 			return false
 		}
-		if p.group != t.own {
-			return p.session == session
+		if p.Group != t.own {
+			return p.Session == session
 		}
-		pid = p.parent
+		pid = p.Parent
 	}
 	return false
 }

@@ -3,6 +3,8 @@ package compose
 import (
 	"path"
 	"strings"
+
+	"github.com/handover-controller/handover/peer/procfs"
 )
 
 // invocation is a command line of handover, taken apart.
@@ -66,7 +68,7 @@ func findStart(entrypoint, cmd *command) *start {
 	}
 	for i, w := range argv {
 		program := path.Base(w)
-		if oneOf(program, "tini tini-static dumb-init docker-init catatonit s6-svscan") && s.wrapper == "" {
+		if (procfs.IsInit(program) || program == "s6-svscan") && s.wrapper == "" {
 			s.wrapper = program
 		}
 		if v := newInvocation(argv[i+1:]); program == "handover" && (i == 0 || v.sub == "run") {

@@ -185,7 +185,7 @@ func (f *facts) judgeNobody(r *report, i *instance) {
 			"an instance that hangs does not hand over, and handover probe fails",
 			"see the container's log; if another program listens there, set status.socket to a path of its own")
 	case i.other != nil:
-		r.warn(processInstance, "no instance of this container answers on %s: %s", f.cfg.Status.Socket, i.other.Error()).because(
+		r.warn(processInstance, "no instance of this container answers: %s", i.other.Error()).because(
 			"handover status and handover probe do not count it either",
 			"start handover run in this container, or run handover check in the container where it runs; set status.socket to a path that only this container has")
 	case i.init == program:

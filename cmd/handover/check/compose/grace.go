@@ -66,10 +66,11 @@ func (l *linter) grace(s *service) {
 				"handover takes 10s for it, if the configuration in the image does not say otherwise: it cannot be seen from inside the container",
 				"set "+graceVariable+" to "+short(period))
 		}
+		l.gaps(s, check.Warning) // the image may say more
 		return
 	}
 	l.compareGrace(s, period, c.Service.StopGracePeriod)
-	if l.gaps(s) {
+	if l.gaps(s, check.Error) {
 		return
 	}
 	if left := toReady(c); left <= shortToReady {
@@ -86,14 +87,14 @@ func (l *linter) grace(s *service) {
 
 // gaps are settings for which the hold is too short. Where a variable that counts
 // is not known here, nothing is said.
-func (l *linter) gaps(s *service) bool {
-	for _, name := range []string{"READINESS_AFTER", "POLICY_SETTLE", "POLICY_DRAIN_RESERVE", "POLICY_EXCLUSIVE"} {
+func (l *linter) gaps(s *service, level check.Level) bool {
+	for _, name := range []string{"SERVICE_STOP_GRACE_PERIOD", "READINESS_AFTER", "POLICY_SETTLE", "POLICY_DRAIN_RESERVE", "POLICY_EXCLUSIVE"} {
 		if slices.Contains(s.settings.unknown, "HANDOVER_"+name) {
 			return false
 		}
 	}
 	for _, g := range s.settings.loaded.Gaps {
-		l.sayAt(s, check.Error, checkGrace, s.origin(g.Key), g.Message, g.Why, g.Hint)
+		l.sayAt(s, level, checkGrace, s.origin(g.Key), g.Message, g.Why, g.Hint)
 	}
 	return len(s.settings.loaded.Gaps) > 0
 }

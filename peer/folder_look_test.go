@@ -41,7 +41,7 @@ func (p *folderPeers) says(id InstanceID, sequence uint64) []byte {
 // locks makes the lock of an instance that lives.
 func (p *folderPeers) locks(id InstanceID) *os.File {
 	GinkgoHelper()
-	lock, err := createPlain(p.path(id, lockSuffix), access{mode: 0o600, uid: -1, gid: -1})
+	lock, err := createPlain(p.path(id, lockSuffix), access{mode: 0o600, uid: -1, gid: -1, only: -1})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { _ = lock.Close() })
 	Expect(flock(lock, unix.LOCK_EX)).To(Succeed())

@@ -88,6 +88,7 @@ type Folder struct {
 	blind atomic.Bool // changes are not told: every Send is an occasion to look
 
 	write, survey chan struct{}
+	doubts        chan InstanceID
 	looking       chan struct{} // closed when the folder is watched, if it can be
 	heard         chan found
 	wakeUps       atomic.Uint64
@@ -120,6 +121,7 @@ func OpenFolder(cfg FolderConfig) (*Folder, error) {
 		opened:  time.Now(),
 		write:   make(chan struct{}, 1),
 		survey:  make(chan struct{}, 1),
+		doubts:  make(chan InstanceID, 1),
 		looking: make(chan struct{}),
 		heard:   make(chan found),
 		closing: make(chan struct{}),
@@ -165,6 +167,18 @@ func (f *Folder) Ask(datagram []byte) error {
 		rouse(f.survey)
 	}
 	return f.put(datagram)
+}
+
+// Doubt looks at an instance several times within a second, where no change is told.
+// Where changes are told, its end is, too.
+func (f *Folder) Doubt(id InstanceID) {
+	if !f.blind.Load() {
+		return
+	}
+	select {
+	case f.doubts <- id:
+	default: // it says so three times
+	}
 }
 
 // put leaves a datagram for the writer.

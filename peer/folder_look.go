@@ -323,6 +323,14 @@ func (p *folderPeers) nextSuspicion() (due time.Time) {
 	return due
 }
 
+// doubt has a lock tried again whose owner is said to end, from now on.
+func (p *folderPeers) doubt(id InstanceID) {
+	if e := p.entries[id]; e.followed() && e.suspectAt.IsZero() {
+		e.suspicion = time.Millisecond
+		e.suspectAt = time.Now().Add(e.suspicion)
+	}
+}
+
 // suspect tries the locks again that are due.
 func (p *folderPeers) suspect() {
 	now := time.Now()

@@ -49,6 +49,8 @@ func (p *folderPeers) run() {
 			return
 		case <-p.folder.survey:
 			p.survey()
+		case id := <-p.folder.doubts:
+			p.doubt(id)
 		case t, ok := <-told:
 			if !ok {
 				p.unwatch()

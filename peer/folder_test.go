@@ -429,6 +429,21 @@ var _ = Describe("A folder that cannot be used", func() {
 		Eventually(names).WithArguments(dir).Should(HaveLen(2), "it cleans up as soon as that is possible")
 	})
 
+	It("is looked at where it cannot be watched, when one that lives there is said to end", func() {
+		dir := tempFolder()
+		b := settle(dir, nil)
+		b.say(peer.PhaseServing)
+		a := settle(dir, func(c *peer.FolderConfig) {
+			c.RefuseWatch(func() error { return os.NewSyscallError("inotify_init", unix.EMFILE) })
+		})
+		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
+		last := b.say(peer.PhaseGone)
+		Consistently(a.said, "50ms").ShouldNot(ContainElement(string(last)), "nobody looks")
+		Eventually(func() []string { a.Doubt(b.id); return a.said() }).Should(ContainElement(string(last)))
+		Expect(b.Close()).To(Succeed())
+		Eventually(func() bool { a.Doubt(b.id); return a.died(b.id) }).Should(BeTrue())
+	})
+
 	It("is looked at with every announcement where it cannot be watched", func() {
 		dir := tempFolder()
 		var refused atomic.Bool

@@ -252,7 +252,8 @@ var _ = Describe("The table", func() {
 			fresh := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(time.Minute)}
 			h.hear(word(1, 1, 10, PhaseServing))
 			h.event(fresh, h.now)
-			h.hear(word(1, 1, 11, PhaseGone))
+			h.askers = 1 << 1
+			h.accept(word(1, 1, 11, PhaseGone), netip.Addr{}, h.now, 1)
 			Expect(h.only().FreshUntil).To(BeZero())
 			Expect(h.event(fresh, h.now)).To(BeFalse())
 			Expect(h.only().FreshUntil).To(BeZero())

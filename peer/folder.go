@@ -29,6 +29,9 @@ type FolderConfig struct {
 	Interval time.Duration
 	// Logger may be nil: nothing is logged.
 	Logger *slog.Logger
+	// Uptime is CLOCK_BOOTTIME, 0 if it is not known, as the node's; for tests. Nil is
+	// the kernel's.
+	Uptime func() time.Duration
 
 	system folderSystem // for tests
 }
@@ -52,6 +55,9 @@ func (c *FolderConfig) complete() error {
 	}
 	if c.system.write == nil {
 		c.system.write = (*os.File).Write
+	}
+	if c.Uptime == nil {
+		c.Uptime = uptime
 	}
 	switch {
 	case !filepath.IsAbs(c.Path):
@@ -82,6 +88,7 @@ type Folder struct {
 
 	opened time.Time
 	wrote  atomic.Int64 // when our announcement was written, after opened
+	wanted atomic.Int64 // when one was that asks
 
 	owed  atomic.Bool // the next repeat is to be written, too: somebody waits for it
 	mute  atomic.Bool // our announcement cannot be written
@@ -206,7 +213,7 @@ func (f *Folder) take(buf []byte) []byte {
 }
 
 // written notes how a write ended.
-func (f *Folder) written(err error) {
+func (f *Folder) written(datagram []byte, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mute.Store(err != nil)
@@ -214,9 +221,21 @@ func (f *Folder) written(err error) {
 		err = fmt.Errorf("peer: write announcement: %w", err)
 		rouse(f.survey) // it cannot ask: it looks
 	} else {
-		f.wrote.Store(int64(time.Since(f.opened)))
+		now := int64(time.Since(f.opened))
+		f.wrote.Store(now)
+		if Asks(datagram) {
+			f.wanted.Store(now)
+		}
 	}
 	f.failed = err
+}
+
+// questioned is when this instance last wrote that it asks; zero if it never did.
+func (f *Folder) questioned() time.Time {
+	if after := f.wanted.Load(); after > 0 {
+		return f.opened.Add(time.Duration(after))
+	}
+	return time.Time{}
 }
 
 // asked has the next repeat written, unless our file is so new that it is an

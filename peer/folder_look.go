@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"time"
 )
@@ -28,6 +29,7 @@ type folderEntry struct {
 	gone     bool          // it says that the instance ends
 	said     bool          // raw was handed over
 	sequence uint64        // the highest that was read
+	timed    bool          // it is the time of sending
 	freshFor time.Duration // after being written
 	written  time.Time     // not before this; zero: nobody knows
 	vouched  time.Time     // what the last EventFresh said
@@ -212,7 +214,10 @@ func (p *folderPeers) understand(id InstanceID, e *folderEntry, c content) DropR
 	case a.Sequence < e.sequence:
 		return DropReplay
 	}
-	e.good, e.gone, e.sequence = true, a.Phase == PhaseGone, a.Sequence
+	if now := p.folder.cfg.Uptime(); now > 0 && ahead(ageAt(now, &a), &a) {
+		return DropStale // or nothing of it would count until then
+	}
+	e.good, e.gone, e.sequence, e.timed = true, a.Phase == PhaseGone, a.Sequence, a.Timed
 	if a.Ask && !e.gone {
 		e.askedAt = c.read
 	}
@@ -251,7 +256,9 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 // file's own time only narrows that: what was told may have waited, because this
 // process was frozen. For what was there before the first look it is all that
 // there is: it counts if it is plausible. If not, the announcement counts once it
-// has been rewritten, which the instance does as soon as it sees its own file.
+// has been rewritten, which the instance does as soon as it sees its own file. In any
+// case it was not written after it says itself that it was sent: what somebody has
+// recorded does not become new by being written again.
 func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) {
 	age := at.Round(0).Sub(c.modified)
 	switch written := at.Add(-age); {
@@ -268,10 +275,24 @@ func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) 
 	default:
 		return
 	}
+	e.written = sooner(e.written, p.sent(e))
 	if !e.said {
 		e.said = true
 		p.folder.emit(Received{Time: e.written}, e.raw)
 	}
+}
+
+// sent is when the announcement was sent; zero if it does not say so, or just now.
+func (p *folderPeers) sent(e *folderEntry) time.Time {
+	if !e.timed {
+		return time.Time{}
+	}
+	now, uptime := time.Now(), p.folder.cfg.Uptime() // in this order, as reader.backdate
+	age := uptime - time.Duration(min(e.sequence, math.MaxInt64))
+	if uptime <= 0 || age < justNow {
+		return time.Time{}
+	}
+	return now.Add(-age)
 }
 
 // vouch tells for how long the announcement of a living instance is fresh.
@@ -287,7 +308,7 @@ func (p *folderPeers) vouch(id InstanceID, e *folderEntry, at time.Time) {
 	mute := p.folder.mute.Load()
 	if until.After(at) && (mute || !until.Equal(e.vouched)) {
 		e.vouched = until
-		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until, Mute: mute}, nil)
+		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until, Mute: mute, Asked: p.folder.questioned()}, nil)
 	}
 }
 

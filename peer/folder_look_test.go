@@ -82,6 +82,71 @@ var _ = Describe("A look at a peer's files", func() {
 		Entry("found at the start, with a time to come", sighting{}, ago(-time.Second), time.Time{}),
 	)
 
+	Describe("of a word that says when it was sent", func() {
+		id := InstanceID{2}
+		// sent puts one there that was sent so long ago, and returns the event of the look.
+		sent := func(p *folderPeers, told <-chan found, ago time.Duration) (word found, fresh time.Time) {
+			GinkgoHelper()
+			a := Announcement{Instance: id, Phase: PhaseServing, Timed: true, Sequence: uint64(uptime() - ago)}
+			raw, err := a.Append(nil, nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(os.WriteFile(p.path(id, announcedSuffix), raw, 0o644)).To(Succeed())
+			p.look(id, sighting{written: true, told: time.Now()})
+			Eventually(told).Should(Receive(&word))
+			for e := p.entries[id]; e != nil && !e.vouched.IsZero(); e = nil {
+				fresh = e.vouched
+			}
+			return word, fresh
+		}
+
+		It("takes it for no newer, and it is not made newer by being written again", func() {
+			p, told := lookout()
+			p.watch = &folderWatch{}
+			p.folder.mute.Store(true)
+			p.locks(id)
+			word, fresh := sent(p, told, 10*time.Second)
+			Expect(word.received.Time).To(BeTemporally("~", time.Now().Add(-10*time.Second), time.Second))
+			Expect(fresh).To(BeTemporally("~", time.Now().Add(5*time.Second), time.Second), "15 s after it was sent")
+			for range 3 {
+				p.look(id, sighting{written: true, told: time.Now()})
+			}
+			Expect(p.entries[id].vouched).To(BeTemporally("~", fresh, 100*time.Millisecond))
+		})
+
+		It("vouches for nothing that is too old, however new the file is", func() {
+			p, told := lookout()
+			p.watch = &folderWatch{}
+			p.folder.mute.Store(true)
+			p.locks(id)
+			_, fresh := sent(p, told, 16*time.Second)
+			Expect(fresh).To(BeZero())
+		})
+
+		It("accepts none from the future, and those that follow all the same", func() {
+			p, told := lookout()
+			p.locks(id)
+			sent(p, told, time.Second)
+			for _, timed := range []bool{false, true} {
+				a := Announcement{Instance: id, Phase: PhaseServing, Timed: timed, Sequence: 1<<64 - 1}
+				raw, err := a.Append(nil, nil)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(os.WriteFile(p.path(id, announcedSuffix), raw, 0o644)).To(Succeed())
+				p.look(id, sighting{written: true, told: time.Now()})
+			}
+			said := p.says(id, uint64(uptime()))
+			p.look(id, sighting{written: true, told: time.Now()})
+			var drops []DropReason
+			Eventually(func() []byte {
+				h := <-told
+				if h.received.Drop != NotDropped {
+					drops = append(drops, h.received.Drop)
+				}
+				return h.raw
+			}).Should(Equal(said))
+			Expect(drops).To(Equal([]DropReason{DropStale, DropStale}))
+		})
+	})
+
 	It("hears the last word of one whose lock is free by then, before it calls it dead", func() {
 		p, told := lookout()
 		id := InstanceID{2}

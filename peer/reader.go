@@ -153,8 +153,8 @@ func (r *reader) backdate(h *heard) DropReason {
 	switch age := ageAt(uptime, a); {
 	case uptime <= 0:
 		return NotDropped
-	case age < -aheadAtMost && (a.Timed || a.Sequence >= clocked):
-		return DropStale // also without the flag: sequence numbers begin with that clock
+	case ahead(age, a):
+		return DropStale
 	case !a.Timed, age < justNow:
 		return NotDropped
 	}
@@ -172,6 +172,12 @@ func (r *reader) backdate(h *heard) DropReason {
 // ageAt is the age of a datagram that is timed, at that time on CLOCK_BOOTTIME.
 func ageAt(uptime time.Duration, a *Announcement) time.Duration {
 	return uptime - time.Duration(min(a.Sequence, math.MaxInt64))
+}
+
+// ahead reports whether a datagram of that age is from the future. Without the flag,
+// too, sequence numbers begin with that clock.
+func ahead(age time.Duration, a *Announcement) bool {
+	return age < -aheadAtMost && (a.Timed || a.Sequence >= clocked)
 }
 
 // oldAfter is how old a datagram may be to introduce somebody. A folder keeps the

@@ -35,7 +35,6 @@ type table struct {
 	vouched     map[ContainerID]bool
 	soonest     time.Time // no entry expires before; zero: none expires
 	notBefore   time.Time // nothing expires before: what has arrived was not read yet
-	askedAt     time.Time // when an Asker last took a question
 	taken       time.Time // when the last datagram was taken in; it may be older than that
 }
 
@@ -260,7 +259,7 @@ func (t *table) event(r Received, at time.Time) (changed bool) {
 		changed = p.FreshUntil.Before(at) != r.Until.Before(at)
 		p.FreshUntil = r.Until
 		// A word that was asked about, and not confirmed, is no word of now.
-		asked := t.askedAt.After(p.LastHeard.Add(answersWithin))
+		asked := r.Asked.After(p.LastHeard.Add(answersWithin))
 		if r.Mute && !asked && r.Until.After(at) && p.LastHeard.Sub(e.elsewhere) >= elsewhereWithin {
 			p.LastHeard = later(p.LastHeard, at)
 		}

@@ -287,7 +287,7 @@ var _ = Describe("The table", func() {
 			h.accept(word(1, 1, 10, PhaseServing), netip.Addr{}, h.now, 1)
 			mute := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(time.Minute), Mute: true}
 			h.after(4 * time.Second)
-			h.askedAt = h.now
+			mute.Asked = h.now
 			h.after(time.Second)
 			h.event(mute, h.now)
 			Expect(h.only().LastHeard).To(Equal(epoch))

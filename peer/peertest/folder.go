@@ -163,7 +163,8 @@ type Member struct {
 	locked bool // its lock is held
 	owed   bool // the next repeat is to be written, too
 	wrote  time.Time
-	mute   bool  // it cannot write
+	asked  time.Time // when it wrote that it asks
+	mute   bool      // it cannot write
 	failed error // of the last write, until Send has returned it
 	seen   map[peer.InstanceID]*sight
 }
@@ -273,6 +274,9 @@ func (m *Member) write(datagram []byte, repeat bool) {
 		return
 	}
 	m.owed, m.locked, m.wrote = false, true, time.Now()
+	if peer.Asks(datagram) {
+		m.asked = m.wrote
+	}
 	file := f.files[m.self]
 	if file == nil {
 		file = &folderFile{}
@@ -342,7 +346,7 @@ func (m *Member) look(id peer.InstanceID) {
 	}
 	if until.After(now) && (m.mute || !until.Equal(s.vouched)) {
 		s.vouched = until
-		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until, Mute: m.mute}})
+		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until, Mute: m.mute, Asked: m.asked}})
 	}
 }
 

@@ -41,6 +41,7 @@ type FolderConfig struct {
 type folderSystem struct {
 	watch func(path string) (*os.File, error)
 	write func(file *os.File, data []byte) (int, error)
+	open  func(path string) (*os.File, os.FileInfo, error)
 }
 
 func (c *FolderConfig) complete() error {
@@ -55,6 +56,9 @@ func (c *FolderConfig) complete() error {
 	}
 	if c.system.write == nil {
 		c.system.write = (*os.File).Write
+	}
+	if c.system.open == nil {
+		c.system.open = openPlain
 	}
 	if c.Uptime == nil {
 		c.Uptime = uptime

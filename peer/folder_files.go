@@ -68,8 +68,8 @@ func (c content) grain() time.Duration {
 }
 
 // readAnnounced reads an announcement file, whatever stands in its place.
-func readAnnounced(path string) (content, error) {
-	file, info, err := openPlain(path)
+func (s *folderSystem) readAnnounced(path string) (content, error) {
+	file, info, err := s.open(path)
 	if err != nil {
 		return content{}, err
 	}
@@ -105,6 +105,21 @@ func openPlain(path string) (*os.File, os.FileInfo, error) {
 		return nil, nil, errors.Join(err, file.Close())
 	}
 	return file, info, nil
+}
+
+// passes reports whether an error of opening or reading tells nothing of the file:
+// there is no descriptor or no memory left, or the disk does not answer. It may pass
+// although nobody writes to the file again.
+func passes(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, lasting := range []error{os.ErrNotExist, os.ErrPermission, errNotPlain, unix.ELOOP, unix.ENXIO, unix.ENOTDIR} {
+		if errors.Is(err, lasting) {
+			return false
+		}
+	}
+	return true
 }
 
 func isPlain(info os.FileInfo) bool {

@@ -65,11 +65,40 @@ func (e *folderEntry) forget() {
 	}
 }
 
-// look reads an instance's announcement, then tries its lock: what was read
-// before the lock was found held is what the instance says.
+// look looks at an instance's files, and again later if they could not be read now.
 func (p *folderPeers) look(id InstanceID, s sighting) {
+	p.failed = false
+	p.examine(id, s)
+	before, failing := p.unread[id]
+	switch {
+	case !p.failed:
+		delete(p.unread, id)
+		return
+	case failing:
+		s.since = before.since
+	case len(p.unread) >= maxInstances:
+		p.burden.lost = true
+		return
+	case p.unread == nil:
+		p.unread = make(map[InstanceID]again)
+	}
+	pause := min(max(2*before.pause, rereadAfter), rereadAtMost)
+	p.unread[id] = again{due: time.Now().Add(pause), since: s.since, pause: pause}
+}
+
+// open opens a file of an instance, and notes if what went wrong may pass.
+func (p *folderPeers) open(path string) (*os.File, error) {
+	file, _, err := p.folder.cfg.system.open(path)
+	p.failed = p.failed || passes(err)
+	return file, err
+}
+
+// examine reads an instance's announcement, then tries its lock: what was read
+// before the lock was found held is what the instance says.
+func (p *folderPeers) examine(id InstanceID, s sighting) {
 	at := time.Now()
-	c, err := readAnnounced(p.path(id, announcedSuffix))
+	c, err := p.folder.cfg.system.readAnnounced(p.path(id, announcedSuffix))
+	p.failed = passes(err)
 	e := p.entries[id]
 	if e.followed() && e.byWords {
 		p.hear(id, e, c, err, s, at)
@@ -85,8 +114,8 @@ func (p *folderPeers) look(id InstanceID, s sighting) {
 	}
 	p.hear(id, e, c, err, s, at)
 	state := probe(e.lock)
-	if state == lockFree && p.follow(id, e) {
-		state = lockHeld
+	if state == lockFree {
+		state = p.follow(id, e)
 	}
 	switch state {
 	case lockHeld:
@@ -124,7 +153,7 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 		}
 		return
 	}
-	lock, _, err := openPlain(p.path(id, lockSuffix))
+	lock, err := p.open(p.path(id, lockSuffix))
 	if errors.Is(err, os.ErrPermission) && p.keep(id, e) {
 		e.byWords = true
 		p.folder.owed.Store(true)
@@ -166,13 +195,14 @@ func (p *folderPeers) witness(id InstanceID, e *folderEntry, s sighting, at time
 	}
 }
 
-// sealed reports whether the instance has a lock that this user may not open.
+// sealed reports whether the instance has a lock that this user may not open, as far
+// as can be told.
 func (p *folderPeers) sealed(id InstanceID) bool {
-	lock, _, err := openPlain(p.path(id, lockSuffix))
+	lock, err := p.open(p.path(id, lockSuffix))
 	if err == nil {
 		_ = lock.Close()
 	}
-	return errors.Is(err, os.ErrPermission)
+	return errors.Is(err, os.ErrPermission) || passes(err)
 }
 
 // keep adds an entry. Where there is no room, one that is not followed gives
@@ -365,27 +395,30 @@ func (p *folderPeers) suspect() {
 
 // follow takes another lock for that of the instance, which gave up the one
 // that was known, if there is one and it is held: somebody removed the first.
-func (p *folderPeers) follow(id InstanceID, e *folderEntry) bool {
+func (p *folderPeers) follow(id InstanceID, e *folderEntry) lockState {
 	path := p.path(id, lockSuffix)
 	if isStillAt(e.lock, path) {
-		return false
+		return lockFree
 	}
-	other, _, err := openPlain(path)
-	if err != nil {
-		return false
+	other, err := p.open(path)
+	switch {
+	case passes(err):
+		return lockUnknown
+	case err != nil:
+		return lockFree
 	}
 	if probe(other) != lockHeld {
 		_ = other.Close()
-		return false
+		return lockFree
 	}
 	e.forget()
 	e.lock = other
-	return true
+	return lockHeld
 }
 
 // end is what happens when the lock of a followed instance turns out to be free.
 func (p *folderPeers) end(id InstanceID, e *folderEntry, at time.Time) {
-	if c, err := readAnnounced(p.path(id, announcedSuffix)); err == nil {
+	if c, err := p.folder.cfg.system.readAnnounced(p.path(id, announcedSuffix)); err == nil {
 		p.hear(id, e, c, nil, sighting{since: at}, at) // its last word
 	}
 	p.folder.emit(Received{Time: time.Now(), Event: EventDied, Instance: id}, nil)

@@ -82,6 +82,97 @@ var _ = Describe("A look at a peer's files", func() {
 		Entry("found at the start, with a time to come", sighting{}, ago(-time.Second), time.Time{}),
 	)
 
+	Describe("that cannot be read just now", func() {
+		id := InstanceID{2}
+		var (
+			p    *folderPeers
+			told <-chan found
+			lock *os.File
+			fail map[string]error // by the suffix
+		)
+		BeforeEach(func() {
+			p, told = lookout()
+			fail = make(map[string]error)
+			p.folder.cfg.system.open = func(path string) (*os.File, os.FileInfo, error) {
+				if err := fail[filepath.Ext(path)]; err != nil {
+					return nil, nil, &os.PathError{Op: "open", Path: path, Err: err}
+				}
+				return openPlain(path)
+			}
+			lock = p.locks(id)
+		})
+		// later does what is due so long after.
+		later := func(d time.Duration) { p.catchUp(time.Now().Add(d)) }
+		heard := func(raw []byte) {
+			GinkgoHelper()
+			Eventually(func() []byte { return (<-told).raw }).Should(Equal(raw))
+		}
+
+		for _, suffix := range []string{announcedSuffix, lockSuffix} {
+			DescribeTable("is repeated soon, of one that is new: "+suffix, func(err error) {
+				raw := p.says(id, 1)
+				fail[suffix] = err
+				p.look(id, sighting{written: true, told: time.Now()})
+				Expect(p.next(time.Now())).To(BeTemporally("~", time.Now().Add(rereadAfter), rereadAfter/2))
+				later(rereadAfter)
+				Expect(told).NotTo(Receive())
+				Expect(p.next(time.Now())).To(BeTemporally("~", time.Now().Add(2*rereadAfter), rereadAfter/2), "later and later")
+				fail[suffix] = nil
+				later(2 * rereadAfter)
+				heard(raw)
+				Expect(p.unread).To(BeEmpty())
+			},
+				Entry("no descriptor", unix.EMFILE),
+				Entry("no descriptor on the machine", unix.ENFILE),
+				Entry("no memory", unix.ENOMEM),
+				Entry("an error of the disk", unix.EIO),
+			)
+		}
+
+		It("is repeated soon, of one that is followed", func() {
+			first := p.says(id, 1)
+			p.look(id, sighting{written: true, told: time.Now()})
+			heard(first)
+			second := p.says(id, 2)
+			fail[announcedSuffix] = unix.EMFILE
+			p.look(id, sighting{written: true, told: time.Now()})
+			fail[announcedSuffix] = nil
+			later(rereadAfter)
+			heard(second)
+		})
+
+		It("shows nobody's death: the lock that is in place may be held", func() {
+			first := p.says(id, 1)
+			p.look(id, sighting{written: true, told: time.Now()})
+			heard(first)
+			Expect(os.Remove(p.path(id, lockSuffix))).To(Succeed())
+			p.locks(id)
+			Expect(lock.Close()).To(Succeed())
+			fail[lockSuffix] = unix.EMFILE
+			p.look(id, sighting{lock: true, closed: true})
+			fail[lockSuffix] = nil
+			later(rereadAfter)
+			second := p.says(id, 2)
+			p.look(id, sighting{written: true, told: time.Now()})
+			Eventually(func() []byte {
+				h := <-told
+				Expect(h.received.Event).NotTo(Equal(EventDied))
+				return h.raw
+			}).Should(Equal(second))
+		})
+
+		DescribeTable("is not repeated where it will be no better", func(err error) {
+			p.says(id, 1)
+			fail[announcedSuffix] = err
+			p.look(id, sighting{written: true, told: time.Now()})
+			Expect(p.next(time.Now())).To(BeZero())
+		},
+			Entry("it is not there", unix.ENOENT),
+			Entry("it is not for this user", unix.EACCES),
+			Entry("it is a link", unix.ELOOP),
+		)
+	})
+
 	Describe("of a word that says when it was sent", func() {
 		id := InstanceID{2}
 		// sent puts one there that was sent so long ago, and returns the event of the look.

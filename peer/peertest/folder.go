@@ -165,7 +165,7 @@ type Member struct {
 	wrote  time.Time
 	asked  time.Time // when it wrote that it asks
 	mute   bool      // it cannot write
-	failed error // of the last write, until Send has returned it
+	failed error     // of the last write, until Send has returned it
 	seen   map[peer.InstanceID]*sight
 }
 

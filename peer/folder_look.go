@@ -241,7 +241,7 @@ func (p *folderPeers) understand(id InstanceID, e *folderEntry, c content) DropR
 		return drop
 	case a.Legacy, a.Instance != id:
 		return DropMalformed
-	case a.Sequence < e.sequence:
+	case a.Sequence < e.sequence, e.timed && !a.Timed:
 		return DropReplay
 	}
 	if now := p.folder.cfg.Uptime(); now > 0 && ahead(ageAt(now, &a), &a) {

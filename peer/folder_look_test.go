@@ -214,10 +214,21 @@ var _ = Describe("A look at a peer's files", func() {
 			Expect(fresh).To(BeZero())
 		})
 
-		It("accepts none from the future, and those that follow all the same", func() {
+		It("does not believe that it says no longer when it was sent", func() {
 			p, told := lookout()
 			p.locks(id)
 			sent(p, told, time.Second)
+			p.says(id, uint64(uptime()))
+			p.look(id, sighting{written: true, told: time.Now()})
+			isReplay := func(h found) bool { return h.received.Drop == DropReplay }
+			Eventually(told).Should(Receive(Satisfy(isReplay)))
+		})
+
+		It("accepts none from the future, and those that follow all the same", func() {
+			p, told := lookout()
+			p.locks(id)
+			p.says(id, uint64(uptime()-time.Second))
+			p.look(id, sighting{written: true, told: time.Now()})
 			for _, timed := range []bool{false, true} {
 				a := Announcement{Instance: id, Phase: PhaseServing, Timed: timed, Sequence: 1<<64 - 1}
 				raw, err := a.Append(nil, nil)

@@ -42,6 +42,7 @@ type table struct {
 type entry struct {
 	peer     Peer
 	sequence uint64
+	timed    bool // it is the time of sending, and so are those that follow
 	forget   time.Duration
 	ended    time.Time // when it was found gone or dead
 	ways     uint64    // a bit for every way by which it was heard
@@ -97,7 +98,7 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 		t.came(e, way, at) // this way works, too
 		return verdict{drop: DropDuplicate}
 	}
-	if e != nil && a.Sequence < e.sequence {
+	if e != nil && (a.Sequence < e.sequence || e.timed && !a.Timed) {
 		return verdict{drop: DropReplay}
 	}
 	var container ContainerID
@@ -129,7 +130,7 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 		v.fresh, v.changed = true, true
 	}
 	e.proven = !v.fresh
-	e.sequence = a.Sequence
+	e.sequence, e.timed = a.Sequence, a.Timed
 	v.changed = t.update(e, a, container, at) || v.changed
 	t.came(e, way, at)
 	e.peer.Address = from

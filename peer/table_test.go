@@ -110,6 +110,19 @@ var _ = Describe("The table", func() {
 		}))
 	})
 
+	It("does not believe that a peer says no longer when it speaks", func() {
+		timed := func(sequence uint64) *Announcement {
+			a := word(1, 1, sequence, PhaseServing)
+			a.Timed = true
+			return a
+		}
+		Expect(h.hear(word(1, 1, 9, PhaseServing)).drop).To(Equal(NotDropped))
+		Expect(h.hear(timed(10)).drop).To(Equal(NotDropped), "a forged first word would silence it else")
+		Expect(h.hear(word(1, 1, 12, PhaseReleased)).drop).To(Equal(DropReplay))
+		Expect(h.hear(timed(11)).drop).To(Equal(NotDropped))
+		Expect(h.only().Phase).To(Equal(PhaseServing))
+	})
+
 	It("hands out copies", func() {
 		a := word(1, 1, 10, PhaseServing)
 		a.SetAcks([]InstanceID{instance(9)})

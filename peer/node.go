@@ -45,6 +45,7 @@ type Node struct {
 
 	counters counters
 	refused  atomic.Pointer[time.Time]
+	ahead    sync.Once // that something was from the future was logged
 	heard    chan heard
 	wake     chan struct{}
 	changed  chan struct{}

@@ -97,6 +97,9 @@ func (r *reader) examine(h *heard, buf []byte) DropReason {
 	case reason == DropUnsigned, reason == DropSignature:
 		r.refuse(h)
 		return reason
+	case reason == DropStale: // the way has found that out by itself
+		r.noteAhead(h)
+		return reason
 	case reason != NotDropped:
 		return reason
 	case a.Legacy && !cfg.Legacy:
@@ -106,7 +109,18 @@ func (r *reader) examine(h *heard, buf []byte) DropReason {
 	case r.own(a):
 		return DropOwn
 	}
-	return r.backdate(h)
+	if reason = r.backdate(h); reason != NotDropped {
+		r.noteAhead(h)
+	}
+	return reason
+}
+
+// noteAhead logs, once, that somebody of this service has a clock that is ahead.
+func (r *reader) noteAhead(h *heard) {
+	r.node.ahead.Do(func() {
+		r.node.cfg.Logger.Warn("an announcement of this service is from the future, so it is not heard: its sender has another CLOCK_BOOTTIME, in a time namespace, or it is forged; this is not said again",
+			"way", r.from.Name(), "from", h.received.From)
+	})
 }
 
 // own reports whether a datagram with the extension is of this instance, or of

@@ -69,6 +69,9 @@ func (r *reader) handle(received Received, buf []byte) bool {
 		r.node.counters.ways[r.way].received.Add(1)
 		if reason := r.examine(&h, buf); reason != NotDropped {
 			r.node.counters.drop(r.way, reason)
+			if reason == DropStale {
+				r.noteAhead(&h)
+			}
 			return true
 		}
 	}
@@ -97,9 +100,6 @@ func (r *reader) examine(h *heard, buf []byte) DropReason {
 	case reason == DropUnsigned, reason == DropSignature:
 		r.refuse(h)
 		return reason
-	case reason == DropStale: // the way has found that out by itself
-		r.noteAhead(h)
-		return reason
 	case reason != NotDropped:
 		return reason
 	case a.Legacy && !cfg.Legacy:
@@ -109,10 +109,7 @@ func (r *reader) examine(h *heard, buf []byte) DropReason {
 	case r.own(a):
 		return DropOwn
 	}
-	if reason = r.backdate(h); reason != NotDropped {
-		r.noteAhead(h)
-	}
-	return reason
+	return r.backdate(h)
 }
 
 // noteAhead logs, once, that somebody of this service has a clock that is ahead.

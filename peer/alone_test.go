@@ -257,7 +257,7 @@ var _ = Describe("A node", func() {
 				}
 			})
 		},
-		Entry("no instance id", func(c *peer.Config) { c.Self.Instance = peer.InstanceID{} }, "id is zero"),
+		Entry("no instance id", func(c *peer.Config) { c.Self.Instance = peer.InstanceID{} }, "instance's id is zero"),
 		Entry("a negative interval", func(c *peer.Config) { c.Interval = -1; c.ExpireAfter = 1 }, "negative"),
 		Entry("a short expiry", func(c *peer.Config) { c.ExpireAfter = 29 * time.Second }, "less than three intervals"),
 		Entry("no way", func(c *peer.Config) { c.Ways = nil }, "no way"),

@@ -192,6 +192,12 @@ var _ = Describe("Errors", func() {
 			"supervisor.mode (required, handover.yaml:2) needs supervisor.address"),
 		Entry("one port for both", "", []string{"SHUTDOWN_PORT=1537"}, "SHUTDOWN_PORT",
 			"announce.status_port (1537, default) must differ from network.port (1537, SHUTDOWN_PORT)"),
+		Entry("status messages where handover-lib listens for announcements", "network: {port: 1600}\n", []string{"HANDOVER_STATUS_PORT=1536"},
+			"HANDOVER_STATUS_PORT", "announce.status_port (1536, HANDOVER_STATUS_PORT) must not be 1536"),
+		Entry("announcements where handover-lib listens for status messages", "network: {port: 1537}\nannounce: {status_port: 1600}\n", nil,
+			"handover.yaml:1", "network.port (1537, handover.yaml:1) must not be 1537"),
+		Entry("announcements there, and no status messages", "network: {port: 1537}\nannounce: {status_port: 0}\n", nil,
+			"handover.yaml:1", "network.port (1537, handover.yaml:1) must not be 1537"),
 	)
 
 	It("leaves out relations between values that are wrong themselves", func() {

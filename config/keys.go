@@ -49,7 +49,7 @@ func keys() []key {
 		{name: "network.group", def: "239.192.16.16", also: []string{"SHUTDOWN_BROADCAST_ADDRESS"}, kind: group(),
 			meaning: "where announcements go; the same in all instances of the service"},
 		{name: "network.port", def: "1536", also: []string{"SHUTDOWN_PORT"}, kind: integer(1, 65535),
-			meaning: "UDP port of the announcements"},
+			meaning: "UDP port of the announcements; never 1537"},
 
 		{name: "announce.interval", def: "10s", kind: duration(100*time.Millisecond, maxExpireAfter/minIntervals),
 			meaning: "pause between announcements while nothing happens"},
@@ -63,7 +63,7 @@ func keys() []key {
 		{name: "announce.legacy", def: "true", kind: boolean(),
 			meaning: "understand handover-lib peers, and be understood by them"},
 		{name: "announce.status_port", def: "1537", also: []string{"HANDOVER_STATUS_PORT"}, kind: integer(0, 65535),
-			meaning: "UDP port of handover-lib 0.2 status messages; 0 sends none; never `network.port`"},
+			meaning: "UDP port of handover-lib 0.2 status messages; 0 sends none; never `network.port`, nor 1536"},
 
 		{name: "supervisor.mode", def: SupervisorAuto, kind: oneOf(SupervisorAuto, SupervisorRequired, SupervisorOff),
 			meaning: "`auto`: `required` if there is an address, else `off`"},

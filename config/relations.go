@@ -76,16 +76,34 @@ func (l *loader) expiry(c *Config) {
 		"lengthen announce.expire_after, or leave it out to get 3.5 × announce.interval", after, interval)
 }
 
-// ports: handover-lib ends itself when a status message comes in on the port
-// of the announcements.
+// The ports of handover-lib where nothing says another: of its announcements and of
+// its status messages. Under Node.js, what belongs to the other one ends its process.
+const (
+	libPort       = 1536
+	libStatusPort = 1537
+)
+
+// ports: handover-lib ends itself when a status message comes in on the port of the
+// announcements, or an announcement on that of status messages.
 func (l *loader) ports(c *Config) {
 	const status, port = "announce.status_port", "network.port"
-	if !l.good(status, port) || c.Announce.StatusPort != c.Network.Port {
+	switch {
+	case !l.good(status, port):
+		return
+	case c.Announce.StatusPort == c.Network.Port:
+		l.broken(
+			fmt.Sprintf("%s must differ from %s", l.with(status, c.Announce.StatusPort), l.with(port, c.Network.Port)),
+			"choose another port: status messages on the port of announcements crash handover-lib", status, port)
 		return
 	}
-	l.broken(
-		fmt.Sprintf("%s must differ from %s", l.with(status, c.Announce.StatusPort), l.with(port, c.Network.Port)),
-		"choose another port: status messages on the port of announcements crash handover-lib", status, port)
+	if c.Announce.StatusPort == libPort {
+		l.broken(fmt.Sprintf("%s must not be %d, where handover-lib listens for announcements", l.with(status, libPort), libPort),
+			"choose another port: status messages there crash it; or 0 to send none", status)
+	}
+	if c.Network.Port == libStatusPort {
+		l.broken(fmt.Sprintf("%s must not be %d, where handover-lib listens for status messages", l.with(port, libStatusPort), libStatusPort),
+			"choose another port: announcements there crash it", port)
+	}
 }
 
 // readinessKinds: one way at most to tell that the workload is ready.

@@ -1,6 +1,8 @@
 package peer_test
 
 import (
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -120,7 +122,8 @@ var _ = Describe("The age of what is heard", func() {
 	It("is no reason to believe what was sent in the future", func() {
 		bubble(func() {
 			network := peertest.NewNetwork(peertest.Options{})
-			a, b := join(1, nil, network), join(2, nil, network)
+			var log logBuffer
+			a, b := join(1, func(c *peer.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }, network), join(2, nil, network)
 			defer a.quit()
 			defer b.quit()
 			a.Say(serving)
@@ -136,6 +139,7 @@ var _ = Describe("The age of what is heard", func() {
 			}
 			rest(time.Second)
 			Expect(a.Stats().Way("memory").Dropped(peer.DropStale)).To(BeEquivalentTo(2))
+			Expect(strings.Count(log.String(), "another CLOCK_BOOTTIME")).To(Equal(1), "and that is said once")
 			b.Say(peer.Statement{Phase: peer.PhaseReleased})
 			rest(time.Second)
 			Expect(a.sees(b).Phase).To(Equal(peer.PhaseReleased), "what it says itself is not silenced")

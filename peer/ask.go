@@ -10,6 +10,14 @@ type Asker interface {
 	Ask(datagram []byte) error
 }
 
+// Doubter is a Way that shows who lives, as a folder does, and can look once more.
+type Doubter interface {
+	// Doubt says that a peer said by another way that it ends, which does not count
+	// as long as this way shows that it lives. It does not block. A way that would be
+	// told of the end need not do anything.
+	Doubt(id InstanceID)
+}
+
 const (
 	// answersWithin is how long a peer gets to answer by a way that is an Asker,
 	// before it is asked there once more.
@@ -71,8 +79,8 @@ func (t *table) came(e *entry, way int, at time.Time) {
 	e.ways |= 1 << way
 	if !t.keeps(way) {
 		e.elsewhere = later(e.elsewhere, at)
-	} else if !e.peer.Ended() {
-		e.locked = true // a folder hands over nothing of one whose lock is free
+	} else {
+		e.locked = !e.peer.Ended() // a folder hands over nothing of one whose lock is free
 	}
 }
 

@@ -1,6 +1,7 @@
 package peer_test
 
 import (
+	"context"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -71,6 +72,42 @@ var _ = Describe("A peer that serves all the time", func() {
 		Entry(nil, peertest.FolderOptions{}, false),
 		Entry("and others see changes only after a while", peertest.FolderOptions{Delay: 5 * time.Millisecond}, false),
 		Entry("and changes are not told", peertest.FolderOptions{}, true),
+	)
+
+	It("is not gone because somebody says so by the network", func() {
+		both(peertest.FolderOptions{}, func(n *peertest.Network, _ *peertest.Folder, a, b *member) {
+			rest(3 * time.Second) // not at the moment of a regular announcement
+			forged := forge(2, uint64(uptime()))
+			forged.Instance, forged.Phase, forged.Timed = b.id(), peer.PhaseGone, true
+			data, err := forged.Append(nil, nil)
+			Expect(err).NotTo(HaveOccurred())
+			n.Raw("forger").Send(data)
+			rest(10 * time.Millisecond)
+			Expect(a.sees(b).Gone).To(BeFalse())
+			Expect(a.sees(b).FreshUntil).To(BeTemporally(">", time.Now()))
+		})
+	})
+
+	DescribeTable("is gone as soon as it ends", func(blind bool, within time.Duration) {
+		both(peertest.FolderOptions{Delay: time.Millisecond}, func(n *peertest.Network, f *peertest.Folder, a, _ *member) {
+			c := join(3, func(c *peer.Config) { c.Ways = append(c.Ways, f.Open(c.Self.Instance)) }, n)
+			c.Say(serving)
+			rest(time.Second)
+			f.Blind(blind)
+			a.Say(peer.Statement{Phase: peer.PhaseHolding}) // so it looks
+			rest(900 * time.Millisecond)
+			a.woken()
+			Expect(a.sees(c).FreshUntil).To(BeTemporally(">", time.Now()))
+			ends := time.Now()
+			go func() { _ = c.Close(context.Background()) }()
+			<-a.Changed()
+			Expect(time.Since(ends)).To(BeNumerically("<=", within))
+			Expect(a.sees(c).Gone).To(BeTrue())
+			c.quit()
+		})
+	},
+		Entry(nil, false, 5*time.Millisecond),
+		Entry("where changes are not told", true, 10*time.Millisecond),
 	)
 
 	It("is not asked without end by one that it asks", func() {

@@ -42,7 +42,7 @@ const (
 	DropDuplicate
 	// DropReplay: the sequence number is below the last one of that instance,
 	// or the instance was replaced by a later one in its container, or it claims to
-	// replace one that lives.
+	// replace one that lives, or to be gone in its name.
 	DropReplay
 	// DropStale: it was sent more than half a minute ago, by an instance that is not
 	// known, or after now. It was recorded and sent again, or the sender's clock is

@@ -29,6 +29,9 @@ type FolderConfig struct {
 	Interval time.Duration
 	// Logger may be nil: nothing is logged.
 	Logger *slog.Logger
+	// Uptime is CLOCK_BOOTTIME, 0 if it is not known, as the node's; for tests. Nil is
+	// the kernel's.
+	Uptime func() time.Duration
 
 	system folderSystem // for tests
 }
@@ -38,6 +41,7 @@ type FolderConfig struct {
 type folderSystem struct {
 	watch func(path string) (*os.File, error)
 	write func(file *os.File, data []byte) (int, error)
+	open  func(path string) (*os.File, os.FileInfo, error)
 }
 
 func (c *FolderConfig) complete() error {
@@ -52,6 +56,12 @@ func (c *FolderConfig) complete() error {
 	}
 	if c.system.write == nil {
 		c.system.write = (*os.File).Write
+	}
+	if c.system.open == nil {
+		c.system.open = openPlain
+	}
+	if c.Uptime == nil {
+		c.Uptime = uptime
 	}
 	switch {
 	case !filepath.IsAbs(c.Path):
@@ -82,12 +92,14 @@ type Folder struct {
 
 	opened time.Time
 	wrote  atomic.Int64 // when our announcement was written, after opened
+	wanted atomic.Int64 // when one was that asks
 
 	owed  atomic.Bool // the next repeat is to be written, too: somebody waits for it
 	mute  atomic.Bool // our announcement cannot be written
 	blind atomic.Bool // changes are not told: every Send is an occasion to look
 
 	write, survey chan struct{}
+	doubts        chan InstanceID
 	looking       chan struct{} // closed when the folder is watched, if it can be
 	heard         chan found
 	wakeUps       atomic.Uint64
@@ -120,6 +132,7 @@ func OpenFolder(cfg FolderConfig) (*Folder, error) {
 		opened:  time.Now(),
 		write:   make(chan struct{}, 1),
 		survey:  make(chan struct{}, 1),
+		doubts:  make(chan InstanceID, 1),
 		looking: make(chan struct{}),
 		heard:   make(chan found),
 		closing: make(chan struct{}),
@@ -167,6 +180,18 @@ func (f *Folder) Ask(datagram []byte) error {
 	return f.put(datagram)
 }
 
+// Doubt looks at an instance several times within a second, where no change is told.
+// Where changes are told, its end is, too.
+func (f *Folder) Doubt(id InstanceID) {
+	if !f.blind.Load() {
+		return
+	}
+	select {
+	case f.doubts <- id:
+	default: // it says so three times
+	}
+}
+
 // put leaves a datagram for the writer.
 func (f *Folder) put(datagram []byte) error {
 	if len(datagram) > MaxDatagram {
@@ -192,7 +217,7 @@ func (f *Folder) take(buf []byte) []byte {
 }
 
 // written notes how a write ended.
-func (f *Folder) written(err error) {
+func (f *Folder) written(datagram []byte, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mute.Store(err != nil)
@@ -200,9 +225,21 @@ func (f *Folder) written(err error) {
 		err = fmt.Errorf("peer: write announcement: %w", err)
 		rouse(f.survey) // it cannot ask: it looks
 	} else {
-		f.wrote.Store(int64(time.Since(f.opened)))
+		now := int64(time.Since(f.opened))
+		f.wrote.Store(now)
+		if Asks(datagram) {
+			f.wanted.Store(now)
+		}
 	}
 	f.failed = err
+}
+
+// questioned is when this instance last wrote that it asks; zero if it never did.
+func (f *Folder) questioned() time.Time {
+	if after := f.wanted.Load(); after > 0 {
+		return f.opened.Add(time.Duration(after))
+	}
+	return time.Time{}
 }
 
 // asked has the next repeat written, unless our file is so new that it is an

@@ -15,7 +15,17 @@ const (
 	// after somebody asked.
 	blindEvery    = 250 * time.Millisecond
 	blindQuestion = 2 * time.Second
+	// An instance of which something could not be read is looked at again rereadAfter
+	// later, and if that was no better after longer and longer pauses.
+	rereadAfter  = 100 * time.Millisecond
+	rereadAtMost = 10 * time.Second
 )
+
+// again is when to look at an instance again, of which something could not be read.
+type again struct {
+	due, since time.Time // what is new was written after since, as in sighting
+	pause      time.Duration
+}
 
 // burden bounds the work that files of others can cause. What was too much is
 // made up for at the end of the window: all that are followed are looked at then.

@@ -3,6 +3,7 @@ package peer
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -67,8 +68,8 @@ func (c content) grain() time.Duration {
 }
 
 // readAnnounced reads an announcement file, whatever stands in its place.
-func readAnnounced(path string) (content, error) {
-	file, info, err := openPlain(path)
+func (s *folderSystem) readAnnounced(path string) (content, error) {
+	file, info, err := s.open(path)
 	if err != nil {
 		return content{}, err
 	}
@@ -106,6 +107,21 @@ func openPlain(path string) (*os.File, os.FileInfo, error) {
 	return file, info, nil
 }
 
+// passes reports whether an error of opening or reading tells nothing of the file:
+// there is no descriptor or no memory left, or the disk does not answer. It may pass
+// although nobody writes to the file again.
+func passes(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, lasting := range []error{os.ErrNotExist, os.ErrPermission, errNotPlain, unix.ELOOP, unix.ENXIO, unix.ENOTDIR} {
+		if errors.Is(err, lasting) {
+			return false
+		}
+	}
+	return true
+}
+
 func isPlain(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && info.Mode().IsRegular() && stat.Nlink <= 1
@@ -115,16 +131,18 @@ func isPlain(info os.FileInfo) bool {
 type access struct {
 	mode     os.FileMode
 	uid, gid int // whose it is to be; -1: whose it is
+	// only is the one user, with root, who may make such a file; -1: others may, too.
+	only int
 }
 
 // readable is the access of an announcement: it is for all.
-var readable = access{mode: 0o644, uid: -1, gid: -1}
+var readable = access{mode: 0o644, uid: -1, gid: -1, only: -1}
 
 // lockAccess is the access of a lock in that folder. To hold a lock it is enough
 // to open its file, for reading too. So those may open it who may write to the
 // folder, by its mode, and could do as they like anyway, and nobody else.
 func lockAccess(folder string) access {
-	a := access{mode: 0o600, uid: -1, gid: -1}
+	a := access{mode: 0o600, uid: -1, gid: -1, only: -1}
 	info, err := os.Stat(folder)
 	if err != nil {
 		return a // nor can a file be made there
@@ -136,6 +154,8 @@ func lockAccess(folder string) access {
 		return a
 	case perm&0o020 != 0:
 		a.mode, a.gid = 0o640, int(stat.Gid)
+	default:
+		a.only = int(stat.Uid)
 	}
 	if os.Geteuid() == 0 {
 		a.uid = int(stat.Uid)
@@ -143,8 +163,10 @@ func lockAccess(folder string) access {
 	return a
 }
 
-// grant gives the file that access, whatever the umask. It fails where modes
-// mean nothing, and for who is not the file's owner.
+// grant gives a file that this process has just made that access, whatever the
+// umask. It fails where modes mean nothing, and for who is not the file's owner.
+// A file that was there before may be any file of this user's, which somebody who
+// may write to the folder has put there: such a one must never be granted.
 func (a access) grant(file *os.File) {
 	if a.uid >= 0 || a.gid >= 0 {
 		_ = file.Chown(a.uid, a.gid)
@@ -152,7 +174,33 @@ func (a access) grant(file *os.File) {
 	_ = file.Chmod(a.mode)
 }
 
-// createPlain makes a file in place of what an earlier attempt left.
+// refuse says why a file that was there before is no lock of this program.
+func (a access) refuse(info os.FileInfo) error {
+	switch owner := ownerOf(info); {
+	case info.Size() > 0:
+		return fmt.Errorf("not a lock of this program: it is not empty (%d bytes)", info.Size())
+	case a.only >= 0 && int(owner) != a.only && !isTrusted(owner):
+		return fmt.Errorf("not a lock of this program: it belongs to user %d, and only user %d may write to the folder", owner, a.only)
+	}
+	return nil
+}
+
+// narrow takes from a file that was there before what the access does not give: an
+// earlier version's is readable for all. It adds nothing, and changes no file of
+// other users. Nor does it shut out the user whom the folder belongs to: a file of
+// root's stays readable for him.
+func (a access) narrow(file *os.File, info os.FileInfo) {
+	owner := ownerOf(info)
+	if int(owner) != os.Geteuid() || a.uid >= 0 && int(owner) != a.uid {
+		return
+	}
+	if mode := info.Mode().Perm(); mode&^a.mode != 0 {
+		_ = file.Chmod(mode & a.mode)
+	}
+}
+
+// createPlain makes a file in place of what an earlier attempt left. What it grants
+// is always a file that it has made.
 func createPlain(path string, a access) (*os.File, error) {
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL | unix.O_NOFOLLOW
 	file, err := os.OpenFile(path, flags, a.mode&0o600)

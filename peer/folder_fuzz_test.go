@@ -3,6 +3,7 @@ package peer
 import (
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +15,11 @@ func FuzzFolderContent(f *testing.F) {
 	seedVectors(f, "testdata/dropped.json")
 	domain := NewDomain("6c0f5b1e-3a52-4d6c-9d1f-0a4be21c77d3", "1234", "main")
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		const now = 1000 * time.Hour
 		p := folderPeers{folder: &Folder{cfg: FolderConfig{Domain: domain}}}
+		p.folder.cfg.Uptime = func() time.Duration { return now }
 		var a Announcement
-		valid := a.decode(raw, domain, nil) == NotDropped && !a.Legacy
+		valid := a.decode(raw, domain, nil) == NotDropped && !a.Legacy && !ahead(ageAt(now, &a), &a)
 		for _, id := range []InstanceID{a.Instance, {1}} {
 			e := folderEntry{sequence: 7}
 			drop := p.understand(id, &e, content{raw: raw})

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"time"
 )
@@ -28,6 +29,7 @@ type folderEntry struct {
 	gone     bool          // it says that the instance ends
 	said     bool          // raw was handed over
 	sequence uint64        // the highest that was read
+	timed    bool          // it is the time of sending
 	freshFor time.Duration // after being written
 	written  time.Time     // not before this; zero: nobody knows
 	vouched  time.Time     // what the last EventFresh said
@@ -63,11 +65,40 @@ func (e *folderEntry) forget() {
 	}
 }
 
-// look reads an instance's announcement, then tries its lock: what was read
-// before the lock was found held is what the instance says.
+// look looks at an instance's files, and again later if they could not be read now.
 func (p *folderPeers) look(id InstanceID, s sighting) {
+	p.failed = false
+	p.examine(id, s)
+	before, failing := p.unread[id]
+	switch {
+	case !p.failed:
+		delete(p.unread, id)
+		return
+	case failing:
+		s.since = before.since
+	case len(p.unread) >= maxInstances:
+		p.burden.lost = true
+		return
+	case p.unread == nil:
+		p.unread = make(map[InstanceID]again)
+	}
+	pause := min(max(2*before.pause, rereadAfter), rereadAtMost)
+	p.unread[id] = again{due: time.Now().Add(pause), since: s.since, pause: pause}
+}
+
+// open opens a file of an instance, and notes if what went wrong may pass.
+func (p *folderPeers) open(path string) (*os.File, error) {
+	file, _, err := p.folder.cfg.system.open(path)
+	p.failed = p.failed || passes(err)
+	return file, err
+}
+
+// examine reads an instance's announcement, then tries its lock: what was read
+// before the lock was found held is what the instance says.
+func (p *folderPeers) examine(id InstanceID, s sighting) {
 	at := time.Now()
-	c, err := readAnnounced(p.path(id, announcedSuffix))
+	c, err := p.folder.cfg.system.readAnnounced(p.path(id, announcedSuffix))
+	p.failed = passes(err)
 	e := p.entries[id]
 	if e.followed() && e.byWords {
 		p.hear(id, e, c, err, s, at)
@@ -83,8 +114,8 @@ func (p *folderPeers) look(id InstanceID, s sighting) {
 	}
 	p.hear(id, e, c, err, s, at)
 	state := probe(e.lock)
-	if state == lockFree && p.follow(id, e) {
-		state = lockHeld
+	if state == lockFree {
+		state = p.follow(id, e)
 	}
 	switch state {
 	case lockHeld:
@@ -122,7 +153,7 @@ func (p *folderPeers) meet(id InstanceID, c content, err error, s sighting, at t
 		}
 		return
 	}
-	lock, _, err := openPlain(p.path(id, lockSuffix))
+	lock, err := p.open(p.path(id, lockSuffix))
 	if errors.Is(err, os.ErrPermission) && p.keep(id, e) {
 		e.byWords = true
 		p.folder.owed.Store(true)
@@ -164,13 +195,14 @@ func (p *folderPeers) witness(id InstanceID, e *folderEntry, s sighting, at time
 	}
 }
 
-// sealed reports whether the instance has a lock that this user may not open.
+// sealed reports whether the instance has a lock that this user may not open, as far
+// as can be told.
 func (p *folderPeers) sealed(id InstanceID) bool {
-	lock, _, err := openPlain(p.path(id, lockSuffix))
+	lock, err := p.open(p.path(id, lockSuffix))
 	if err == nil {
 		_ = lock.Close()
 	}
-	return errors.Is(err, os.ErrPermission)
+	return errors.Is(err, os.ErrPermission) || passes(err)
 }
 
 // keep adds an entry. Where there is no room, one that is not followed gives
@@ -209,10 +241,13 @@ func (p *folderPeers) understand(id InstanceID, e *folderEntry, c content) DropR
 		return drop
 	case a.Legacy, a.Instance != id:
 		return DropMalformed
-	case a.Sequence < e.sequence:
+	case a.Sequence < e.sequence, e.timed && !a.Timed:
 		return DropReplay
 	}
-	e.good, e.gone, e.sequence = true, a.Phase == PhaseGone, a.Sequence
+	if now := p.folder.cfg.Uptime(); now > 0 && ahead(ageAt(now, &a), &a) {
+		return DropStale // or nothing of it would count until then
+	}
+	e.good, e.gone, e.sequence, e.timed = true, a.Phase == PhaseGone, a.Sequence, a.Timed
 	if a.Ask && !e.gone {
 		e.askedAt = c.read
 	}
@@ -251,7 +286,9 @@ func (p *folderPeers) hear(id InstanceID, e *folderEntry, c content, err error, 
 // file's own time only narrows that: what was told may have waited, because this
 // process was frozen. For what was there before the first look it is all that
 // there is: it counts if it is plausible. If not, the announcement counts once it
-// has been rewritten, which the instance does as soon as it sees its own file.
+// has been rewritten, which the instance does as soon as it sees its own file. In any
+// case it was not written after it says itself that it was sent: what somebody has
+// recorded does not become new by being written again.
 func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) {
 	age := at.Round(0).Sub(c.modified)
 	switch written := at.Add(-age); {
@@ -268,10 +305,24 @@ func (p *folderPeers) date(e *folderEntry, c content, s sighting, at time.Time) 
 	default:
 		return
 	}
+	e.written = sooner(e.written, p.sent(e))
 	if !e.said {
 		e.said = true
 		p.folder.emit(Received{Time: e.written}, e.raw)
 	}
+}
+
+// sent is when the announcement was sent; zero if it does not say so, or just now.
+func (p *folderPeers) sent(e *folderEntry) time.Time {
+	if !e.timed {
+		return time.Time{}
+	}
+	now, uptime := time.Now(), p.folder.cfg.Uptime() // in this order, as reader.backdate
+	age := uptime - time.Duration(min(e.sequence, math.MaxInt64))
+	if uptime <= 0 || age < justNow {
+		return time.Time{}
+	}
+	return now.Add(-age)
 }
 
 // vouch tells for how long the announcement of a living instance is fresh.
@@ -287,7 +338,7 @@ func (p *folderPeers) vouch(id InstanceID, e *folderEntry, at time.Time) {
 	mute := p.folder.mute.Load()
 	if until.After(at) && (mute || !until.Equal(e.vouched)) {
 		e.vouched = until
-		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until, Mute: mute}, nil)
+		p.folder.emit(Received{Time: at, Event: EventFresh, Instance: id, Until: until, Mute: mute, Asked: p.folder.questioned()}, nil)
 	}
 }
 
@@ -323,6 +374,14 @@ func (p *folderPeers) nextSuspicion() (due time.Time) {
 	return due
 }
 
+// doubt has a lock tried again whose owner is said to end, from now on.
+func (p *folderPeers) doubt(id InstanceID) {
+	if e := p.entries[id]; e.followed() && e.suspectAt.IsZero() {
+		e.suspicion = time.Millisecond
+		e.suspectAt = time.Now().Add(e.suspicion)
+	}
+}
+
 // suspect tries the locks again that are due.
 func (p *folderPeers) suspect() {
 	now := time.Now()
@@ -336,27 +395,30 @@ func (p *folderPeers) suspect() {
 
 // follow takes another lock for that of the instance, which gave up the one
 // that was known, if there is one and it is held: somebody removed the first.
-func (p *folderPeers) follow(id InstanceID, e *folderEntry) bool {
+func (p *folderPeers) follow(id InstanceID, e *folderEntry) lockState {
 	path := p.path(id, lockSuffix)
 	if isStillAt(e.lock, path) {
-		return false
+		return lockFree
 	}
-	other, _, err := openPlain(path)
-	if err != nil {
-		return false
+	other, err := p.open(path)
+	switch {
+	case passes(err):
+		return lockUnknown
+	case err != nil:
+		return lockFree
 	}
 	if probe(other) != lockHeld {
 		_ = other.Close()
-		return false
+		return lockFree
 	}
 	e.forget()
 	e.lock = other
-	return true
+	return lockHeld
 }
 
 // end is what happens when the lock of a followed instance turns out to be free.
 func (p *folderPeers) end(id InstanceID, e *folderEntry, at time.Time) {
-	if c, err := readAnnounced(p.path(id, announcedSuffix)); err == nil {
+	if c, err := p.folder.cfg.system.readAnnounced(p.path(id, announcedSuffix)); err == nil {
 		p.hear(id, e, c, nil, sighting{since: at}, at) // its last word
 	}
 	p.folder.emit(Received{Time: time.Now(), Event: EventDied, Instance: id}, nil)

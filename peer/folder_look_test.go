@@ -38,10 +38,12 @@ func (p *folderPeers) says(id InstanceID, sequence uint64) []byte {
 	return raw
 }
 
+func rawOf(h found) []byte { return h.raw }
+
 // locks makes the lock of an instance that lives.
 func (p *folderPeers) locks(id InstanceID) *os.File {
 	GinkgoHelper()
-	lock, err := createPlain(p.path(id, lockSuffix), access{mode: 0o600, uid: -1, gid: -1})
+	lock, err := createPlain(p.path(id, lockSuffix), access{mode: 0o600, uid: -1, gid: -1, only: -1})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { _ = lock.Close() })
 	Expect(flock(lock, unix.LOCK_EX)).To(Succeed())
@@ -81,6 +83,176 @@ var _ = Describe("A look at a peer's files", func() {
 		Entry("found at the start, too old", sighting{}, ago(16*time.Second), time.Time{}),
 		Entry("found at the start, with a time to come", sighting{}, ago(-time.Second), time.Time{}),
 	)
+
+	Describe("that cannot be read just now", func() {
+		id := InstanceID{2}
+		var (
+			p    *folderPeers
+			told <-chan found
+			lock *os.File
+			fail map[string]error // by the suffix
+		)
+		BeforeEach(func() {
+			p, told = lookout()
+			fail = make(map[string]error)
+			p.folder.cfg.system.open = func(path string) (*os.File, os.FileInfo, error) {
+				if err := fail[filepath.Ext(path)]; err != nil {
+					return nil, nil, &os.PathError{Op: "open", Path: path, Err: err}
+				}
+				return openPlain(path)
+			}
+			lock = p.locks(id)
+		})
+		// later does what is due so long after.
+		later := func(d time.Duration) { p.catchUp(time.Now().Add(d)) }
+		heard := func(raw []byte) {
+			GinkgoHelper()
+			Eventually(told).Should(Receive(WithTransform(rawOf, Equal(raw))))
+		}
+
+		for _, suffix := range []string{announcedSuffix, lockSuffix} {
+			DescribeTable("is repeated soon, of one that is new: "+suffix, func(err error) {
+				raw := p.says(id, 1)
+				fail[suffix] = err
+				p.look(id, sighting{written: true, told: time.Now()})
+				Expect(p.next(time.Now())).To(BeTemporally("~", time.Now().Add(rereadAfter), rereadAfter/2))
+				later(rereadAfter)
+				Expect(told).NotTo(Receive())
+				Expect(p.next(time.Now())).To(BeTemporally("~", time.Now().Add(2*rereadAfter), rereadAfter/2), "later and later")
+				fail[suffix] = nil
+				later(2 * rereadAfter)
+				heard(raw)
+				Expect(p.unread).To(BeEmpty())
+			},
+				Entry("no descriptor", unix.EMFILE),
+				Entry("no descriptor on the machine", unix.ENFILE),
+				Entry("no memory", unix.ENOMEM),
+				Entry("an error of the disk", unix.EIO),
+			)
+		}
+
+		It("is repeated soon, of one that is followed", func() {
+			first := p.says(id, 1)
+			p.look(id, sighting{written: true, told: time.Now()})
+			heard(first)
+			second := p.says(id, 2)
+			fail[announcedSuffix] = unix.EMFILE
+			p.look(id, sighting{written: true, told: time.Now()})
+			fail[announcedSuffix] = nil
+			later(rereadAfter)
+			heard(second)
+		})
+
+		It("shows nobody's death: the lock that is in place may be held", func() {
+			first := p.says(id, 1)
+			p.look(id, sighting{written: true, told: time.Now()})
+			heard(first)
+			Expect(os.Remove(p.path(id, lockSuffix))).To(Succeed())
+			p.locks(id)
+			Expect(lock.Close()).To(Succeed())
+			fail[lockSuffix] = unix.EMFILE
+			p.look(id, sighting{lock: true, closed: true})
+			fail[lockSuffix] = nil
+			later(rereadAfter)
+			second := p.says(id, 2)
+			p.look(id, sighting{written: true, told: time.Now()})
+			isDeath := func(h found) bool { return h.received.Event == EventDied }
+			var last found
+			Eventually(told).Should(Receive(&last, Or(WithTransform(rawOf, Equal(second)), Satisfy(isDeath))))
+			Expect(last.raw).To(Equal(second))
+		})
+
+		DescribeTable("is not repeated where it will be no better", func(err error) {
+			p.says(id, 1)
+			fail[announcedSuffix] = err
+			p.look(id, sighting{written: true, told: time.Now()})
+			Expect(p.next(time.Now())).To(BeZero())
+		},
+			Entry("it is not there", unix.ENOENT),
+			Entry("it is not for this user", unix.EACCES),
+			Entry("it is a link", unix.ELOOP),
+		)
+	})
+
+	Describe("of a word that says when it was sent", func() {
+		id := InstanceID{2}
+		// sent puts one there that was sent so long ago, and returns the event of the look.
+		sent := func(p *folderPeers, told <-chan found, ago time.Duration) (word found, fresh time.Time) {
+			GinkgoHelper()
+			a := Announcement{Instance: id, Phase: PhaseServing, Timed: true, Sequence: uint64(uptime() - ago)}
+			raw, err := a.Append(nil, nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(os.WriteFile(p.path(id, announcedSuffix), raw, 0o644)).To(Succeed())
+			p.look(id, sighting{written: true, told: time.Now()})
+			Eventually(told).Should(Receive(&word))
+			for e := p.entries[id]; e != nil && !e.vouched.IsZero(); e = nil {
+				fresh = e.vouched
+			}
+			return word, fresh
+		}
+
+		It("takes it for no newer, and it is not made newer by being written again", func() {
+			p, told := lookout()
+			p.watch = &folderWatch{}
+			p.folder.mute.Store(true)
+			p.locks(id)
+			word, fresh := sent(p, told, 10*time.Second)
+			Expect(word.received.Time).To(BeTemporally("~", time.Now().Add(-10*time.Second), time.Second))
+			Expect(fresh).To(BeTemporally("~", time.Now().Add(5*time.Second), time.Second), "15 s after it was sent")
+			for range 3 {
+				p.look(id, sighting{written: true, told: time.Now()})
+			}
+			Expect(p.entries[id].vouched).To(BeTemporally("~", fresh, 100*time.Millisecond))
+		})
+
+		It("vouches for nothing that is too old, however new the file is", func() {
+			p, told := lookout()
+			p.watch = &folderWatch{}
+			p.folder.mute.Store(true)
+			p.locks(id)
+			_, fresh := sent(p, told, 16*time.Second)
+			Expect(fresh).To(BeZero())
+		})
+
+		It("does not believe that it says no longer when it was sent", func() {
+			p, told := lookout()
+			p.locks(id)
+			sent(p, told, time.Second)
+			p.says(id, uint64(uptime()))
+			p.look(id, sighting{written: true, told: time.Now()})
+			isReplay := func(h found) bool { return h.received.Drop == DropReplay }
+			Eventually(told).Should(Receive(Satisfy(isReplay)))
+		})
+
+		It("accepts none from the future, and those that follow all the same", func() {
+			p, told := lookout()
+			p.locks(id)
+			p.says(id, uint64(uptime()-time.Second))
+			p.look(id, sighting{written: true, told: time.Now()})
+			for _, timed := range []bool{false, true} {
+				a := Announcement{Instance: id, Phase: PhaseServing, Timed: timed, Sequence: 1<<64 - 1}
+				raw, err := a.Append(nil, nil)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(os.WriteFile(p.path(id, announcedSuffix), raw, 0o644)).To(Succeed())
+				p.look(id, sighting{written: true, told: time.Now()})
+			}
+			said := p.says(id, uint64(uptime()))
+			p.look(id, sighting{written: true, told: time.Now()})
+			var drops []DropReason
+			Eventually(func() []byte {
+				select {
+				case h := <-told:
+					if h.received.Drop != NotDropped {
+						drops = append(drops, h.received.Drop)
+					}
+					return h.raw
+				default:
+					return nil
+				}
+			}).Should(Equal(said))
+			Expect(drops).To(Equal([]DropReason{DropStale, DropStale}))
+		})
+	})
 
 	It("hears the last word of one whose lock is free by then, before it calls it dead", func() {
 		p, told := lookout()

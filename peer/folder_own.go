@@ -51,7 +51,7 @@ func (o *ownFiles) run() {
 				o.folder.owed.Store(true)
 				o.withdraw(buf)
 			}
-			o.folder.written(err)
+			o.folder.written(buf, err)
 			o.note(err)
 		}
 	}

@@ -24,6 +24,8 @@ type folderPeers struct {
 	offset   int          // where the next survey begins among strangers
 	full     bool         // it was said that there are too many instances
 	burden   burden
+	failed   bool                 // this look: something could not be read
+	unread   map[InstanceID]again // of whom something could not be read
 
 	unreadable, unwatched string // problems that were logged
 }
@@ -49,6 +51,8 @@ func (p *folderPeers) run() {
 			return
 		case <-p.folder.survey:
 			p.survey()
+		case id := <-p.folder.doubts:
+			p.doubt(id)
 		case t, ok := <-told:
 			if !ok {
 				p.unwatch()
@@ -92,6 +96,9 @@ func (p *folderPeers) touched(t touches, now time.Time) {
 // next is when to do something without being told; zero for never.
 func (p *folderPeers) next(now time.Time) time.Time {
 	due := sooner(p.nextSuspicion(), p.burden.next(p.looked, now))
+	for _, a := range p.unread {
+		due = sooner(due, a.due)
+	}
 	if p.watch == nil && p.questioned(now) {
 		due = sooner(due, p.looked.Add(blindEvery))
 	}
@@ -111,6 +118,11 @@ func (p *folderPeers) questioned(now time.Time) bool {
 
 // catchUp does what is due of what could not be done.
 func (p *folderPeers) catchUp(now time.Time) {
+	for id, a := range p.unread {
+		if passed(a.due, now) {
+			p.look(id, sighting{since: a.since})
+		}
+	}
 	switch {
 	case p.burden.lost && passed(p.looked.Add(surveyEvery), now),
 		p.watch == nil && p.questioned(now) && passed(p.looked.Add(blindEvery), now):
@@ -156,7 +168,7 @@ func (p *folderPeers) survey() {
 	}
 	p.looked = at
 	p.surveyed, p.complete, p.tidied = at, complete && all, err == nil
-	p.burden.missed, p.burden.lost = false, false
+	p.burden.missed, p.burden.lost = false, passes(err)
 	if err != nil {
 		p.surveyed, p.complete = time.Time{}, false
 	}

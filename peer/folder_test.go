@@ -429,6 +429,60 @@ var _ = Describe("A folder that cannot be used", func() {
 		Eventually(names).WithArguments(dir).Should(HaveLen(2), "it cleans up as soon as that is possible")
 	})
 
+	It("tells who could not write since when it has asked, if a question was written", func() {
+		dir := tempFolder()
+		b := settle(dir, nil)
+		b.say(peer.PhaseServing)
+		var refused atomic.Bool
+		refused.Store(true)
+		a := settle(dir, func(c *peer.FolderConfig) {
+			c.RefuseWrite(func() error {
+				if refused.Load() {
+					return unix.ENOSPC
+				}
+				return nil
+			})
+		})
+		told := func() []notice { // what it was told of b while it could not write
+			return slices.DeleteFunc(a.of(b.id, peer.EventFresh), func(n notice) bool { return !n.Mute })
+		}
+		_ = a.Ask(a.question(peer.PhaseServing))
+		Eventually(told).ShouldNot(BeEmpty())
+		for _, n := range told() {
+			Expect(n.Asked).To(BeZero())
+		}
+		refused.Store(false)
+		before := time.Now()
+		raw := a.question(peer.PhaseServing)
+		_ = a.Ask(raw)
+		a.shows(raw)
+		refused.Store(true)
+		Eventually(func() time.Time {
+			_ = a.Ask(a.question(peer.PhaseServing))
+			all := told()
+			return all[len(all)-1].Asked
+		}).Should(BeTemporally(">=", before))
+		asked := told()[len(told())-1].Asked
+		seen := len(told())
+		Eventually(func() int { _ = a.Ask(a.question(peer.PhaseServing)); return len(told()) }).Should(BeNumerically(">", seen+2))
+		Expect(told()[len(told())-1].Asked).To(Equal(asked), "those were not written")
+	})
+
+	It("is looked at where it cannot be watched, when one that lives there is said to end", func() {
+		dir := tempFolder()
+		b := settle(dir, nil)
+		b.say(peer.PhaseServing)
+		a := settle(dir, func(c *peer.FolderConfig) {
+			c.RefuseWatch(func() error { return os.NewSyscallError("inotify_init", unix.EMFILE) })
+		})
+		Eventually(a.fresh).WithArguments(b.id).Should(BeTrue())
+		last := b.say(peer.PhaseGone)
+		Consistently(a.said, "50ms").ShouldNot(ContainElement(string(last)), "nobody looks")
+		Eventually(func() []string { a.Doubt(b.id); return a.said() }).Should(ContainElement(string(last)))
+		Expect(b.Close()).To(Succeed())
+		Eventually(func() bool { a.Doubt(b.id); return a.died(b.id) }).Should(BeTrue())
+	})
+
 	It("is looked at with every announcement where it cannot be watched", func() {
 		dir := tempFolder()
 		var refused atomic.Bool

@@ -54,7 +54,8 @@ type Self struct {
 // All times are on CLOCK_BOOTTIME, which counts from boot, also through
 // suspends, and which nobody can set. Only time namespaces can shift it
 // (unshare -T; no container engine on balena does it): containers in different
-// ones cannot be compared, and none must be used.
+// ones cannot be compared and do not hear each other, and none must be used. In one,
+// there is a warning.
 func Identify(o IdentifyOptions) Self {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -64,6 +65,7 @@ func Identify(o IdentifyOptions) Self {
 	}
 	self := Self{Identity: Identity{Instance: NewInstanceID()}}
 	self.findBoot(o)
+	self.findShift(o)
 	self.findContainer(o)
 	self.findStart(o)
 	return self
@@ -88,6 +90,30 @@ func (s *Self) findBoot(o IdentifyOptions) {
 	if now, err := o.BootClock(); err == nil && now > 0 {
 		s.FirstSequence = uint64(now)
 	}
+}
+
+// findShift warns if a time namespace shifts the boot clock of this process.
+func (s *Self) findShift(o IdentifyOptions) {
+	text, err := readProc(o.Root, "/proc/self/timens_offsets")
+	if err != nil {
+		return // a kernel without time namespaces
+	}
+	if shift := bootShift(text); shift != 0 {
+		s.warn(fmt.Errorf("a time namespace shifts the clock CLOCK_BOOTTIME of this process by %s", shift),
+			"instances of this service without it, or with another shift, are not heard and do not hear this one, so none hands over to the other. "+
+				"Start the containers of this service without a time namespace (unshare -T, --time)")
+	}
+}
+
+// bootShift is the shift of CLOCK_BOOTTIME in a timens_offsets file, 0 if there is none.
+func bootShift(text string) time.Duration {
+	for line := range strings.Lines(text) {
+		var seconds, nanos int64
+		if n, _ := fmt.Sscanf(line, "boottime %d %d", &seconds, &nanos); n == 2 {
+			return time.Duration(seconds)*time.Second + time.Duration(nanos)
+		}
+	}
+	return 0
 }
 
 // isBootID reports whether the text is a UUID in lower case.

@@ -78,6 +78,26 @@ var _ = Describe("Identify", func() {
 		Entry("an engine that only the host name shows", "hostname-only", "hostname"),
 	)
 
+	DescribeTable("warns of a time namespace that shifts the boot clock", func(offsets string, warns bool) {
+		o := at("docker-cgroup2")
+		root := GinkgoT().TempDir()
+		Expect(os.CopyFS(root, os.DirFS(o.Root))).To(Succeed())
+		o.Root = root
+		Expect(os.WriteFile(filepath.Join(root, "proc/self/timens_offsets"), []byte(offsets), 0o644)).To(Succeed())
+		self := peer.Identify(o)
+		if !warns {
+			Expect(self.Warnings).To(BeEmpty())
+			return
+		}
+		Expect(self.Warnings).To(ConsistOf(MatchError(And(
+			ContainSubstring("shifts the clock CLOCK_BOOTTIME of this process by -24h0m0.5s"), ContainSubstring("do not hear"), ContainSubstring("unshare -T")))))
+	},
+		Entry("none", "monotonic           0         0\nboottime            0         0\n", false),
+		Entry("of another clock", "monotonic      -86400         0\nboottime            0         0\n", false),
+		Entry("a day back", "monotonic           0         0\nboottime       -86401 500000000\n", true),
+		Entry("nothing that can be read", "boottime\n", false),
+	)
+
 	It("prefers the configured id, and does without a wrong one", func() {
 		o := at("docker-cgroup2")
 		o.ContainerID = "ABCDEF012345" + sampleContainer[12:]

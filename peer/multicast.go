@@ -36,6 +36,10 @@ const (
 	DefaultInterface = "supervisor0"
 )
 
+// libStatusPort is where handover-lib listens for status messages, where nothing says
+// another port.
+const libStatusPort = 1537
+
 // DefaultGroup is handover-lib's multicast group.
 func DefaultGroup() netip.Addr { return netip.AddrFrom4([4]byte{239, 192, 16, 16}) }
 
@@ -46,8 +50,10 @@ var ErrNoInterface = errors.New("peer: no network interface to announce on")
 type MulticastConfig struct {
 	// Group is an IPv4 multicast address.
 	Group netip.Addr
-	Port  int
-	// StatusPort is where handover-lib status messages go; 0 sends none.
+	// Port is never 1537, where handover-lib 0.2 listens for status messages.
+	Port int
+	// StatusPort is where handover-lib status messages go; 0 sends none. It is neither
+	// Port nor 1536, where handover-lib listens for announcements.
 	StatusPort int
 	Mode       Mode
 	// Interface is the interface of ModeHost.
@@ -181,6 +187,10 @@ func (c *MulticastConfig) complete() error {
 		return fmt.Errorf("status port %d is not in 0–65535", c.StatusPort)
 	case c.StatusPort == c.Port:
 		return fmt.Errorf("port and status port are both %d: a status message would crash handover-lib peers", c.Port)
+	case c.StatusPort == DefaultPort:
+		return fmt.Errorf("the status port is %d: a status message would crash handover-lib peers, which listen there", c.StatusPort)
+	case c.Port == libStatusPort:
+		return fmt.Errorf("the port is %d: an announcement would crash handover-lib proxy helpers, which listen there", c.Port)
 	case c.Mode != ModeAuto && c.Mode != ModeBridge && c.Mode != ModeHost:
 		return fmt.Errorf("mode %q is none of auto, bridge, host", c.Mode)
 	}

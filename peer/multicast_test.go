@@ -305,6 +305,10 @@ var _ = Describe("Multicast on loopback", func() {
 		Entry("a port that is none", func(c *peer.MulticastConfig) { c.Port = 65536 }, "port 65536"),
 		Entry("a negative status port", func(c *peer.MulticastConfig) { c.StatusPort = -1 }, "status port -1"),
 		Entry("one port for both", func(c *peer.MulticastConfig) { c.StatusPort = c.Port }, "would crash"),
+		Entry("status messages where handover-lib listens for announcements",
+			func(c *peer.MulticastConfig) { c.StatusPort = 1536 }, "would crash"),
+		Entry("announcements where handover-lib listens for status messages",
+			func(c *peer.MulticastConfig) { c.Port = 1537 }, "would crash"),
 		Entry("an unknown mode", func(c *peer.MulticastConfig) { c.Mode = "bus" }, `mode "bus"`),
 	)
 

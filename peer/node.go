@@ -45,6 +45,7 @@ type Node struct {
 
 	counters counters
 	refused  atomic.Pointer[time.Time]
+	ahead    sync.Once // that something was from the future was logged
 	heard    chan heard
 	wake     chan struct{}
 	changed  chan struct{}
@@ -265,6 +266,9 @@ func (n *Node) take(h heard) {
 	v := n.table.accept(&h.announcement, h.received.From.Addr(), at, h.way)
 	if v.drop != NotDropped {
 		n.counters.drop(h.way, v.drop)
+		if v.doubted {
+			n.doubt(h.announcement.Instance)
+		}
 		if v.drop == DropDuplicate && h.announcement.Ask && n.askers[h.way] != nil {
 			n.announcer.asked(now) // the answer may have to go by this way
 		}
@@ -278,6 +282,15 @@ func (n *Node) take(h heard) {
 		n.announcer.met(now)
 	case h.announcement.Ask:
 		n.announcer.asked(now)
+	}
+}
+
+// doubt has the ways look again that show who lives.
+func (n *Node) doubt(id InstanceID) {
+	for _, w := range n.cfg.Ways {
+		if d, ok := w.(Doubter); ok {
+			d.Doubt(id)
+		}
 	}
 }
 

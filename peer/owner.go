@@ -168,27 +168,35 @@ func (o *Owner) noteLocked(err error) {
 }
 
 // open opens the lock's file, and makes it if there is none. To lock it, it
-// need not be writable. Who may open it is said again each time: the file of an
-// earlier version is readable for all.
+// need not be writable.
 func (o *Owner) open() (*os.File, error) {
 	access := lockAccess(filepath.Dir(o.path))
-	file, _, err := openPlain(o.path)
+	file, info, err := openPlain(o.path)
 	if errors.Is(err, os.ErrNotExist) {
 		file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, access.mode&0o600)
-		if errors.Is(err, os.ErrExist) {
-			file, _, err = openPlain(o.path) // another instance was faster
+		if err == nil {
+			access.grant(file)
+			return file, nil
 		}
-	}
-	if err == nil {
-		access.grant(file)
+		if errors.Is(err, os.ErrExist) {
+			file, info, err = openPlain(o.path) // another instance was faster
+		}
 	}
 	switch {
 	case errors.Is(err, errNotPlain):
-		err = fmt.Errorf("%s: %w", o.path, err)
+		return nil, fmt.Errorf("%s: %w", o.path, err)
 	case errors.Is(err, os.ErrPermission):
-		err = fmt.Errorf("%w: only who may write to the folder may lock; let user %d write there", err, os.Geteuid())
+		return nil, fmt.Errorf("%w: only who may write to the folder may lock; let user %d write there, and remove the file while no instance runs if it is still refused",
+			err, os.Geteuid())
+	case err != nil:
+		return nil, err
 	}
-	return file, err
+	if err := access.refuse(info); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("%s: %w: remove it while no instance runs, or move it away", o.path, err)
+	}
+	access.narrow(file, info)
+	return file, nil
 }
 
 // block locks, and waits for that. It keeps a thread for as long.

@@ -168,9 +168,95 @@ var _ = Describe("The right to run an exclusive workload", func() {
 		Expect(os.Chmod(folder, 0o777)).To(Succeed())
 		a.Want(true)
 		Eventually(held(a), patience).Should(BeTrue())
+		a.Want(false)
+		info, err = os.Stat(path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o600), "nothing is added to what was there")
+		Expect(os.Remove(path)).To(Succeed())
+		a.Want(true)
+		Eventually(held(a), patience).Should(BeTrue())
 		info, err = os.Stat(path)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o644), "who may write may have it")
+	})
+
+	Describe("in a folder of another user, who puts a file of root's there", func() {
+		const somebody = 65534
+		var path string
+		BeforeEach(func() {
+			if os.Geteuid() != 0 {
+				Skip("giving files away takes root")
+			}
+			folder = tempFolder()
+			path = filepath.Join(folder, "owner")
+			Expect(os.Chown(folder, somebody, somebody)).To(Succeed())
+		})
+		// unchanged reports whether the file is root's as it was.
+		unchanged := func(mode os.FileMode) {
+			GinkgoHelper()
+			info, err := os.Stat(path)
+			Expect(err).NotTo(HaveOccurred())
+			stat := info.Sys().(*syscall.Stat_t)
+			Expect([]uint32{stat.Uid, stat.Gid}).To(Equal([]uint32{0, 0}))
+			Expect(info.Mode().Perm()).To(Equal(mode))
+		}
+
+		DescribeTable("is not to be had with one that is not empty, which stays root's", func(folderMode os.FileMode) {
+			Expect(os.WriteFile(path, []byte("secret"), 0o600)).To(Succeed())
+			Expect(os.Chmod(folder, folderMode)).To(Succeed())
+			o := owner()
+			o.Want(true)
+			Eventually(o.Changed(), patience).Should(Receive())
+			lockable, has, _, err := o.State()
+			Expect([]bool{lockable, has}).To(Equal([]bool{false, false}))
+			Expect(err).To(MatchError(And(ContainSubstring(path), ContainSubstring("not empty"), ContainSubstring("remove it while no instance runs"))))
+			unchanged(0o600)
+		},
+			Entry("where only he may write", os.FileMode(0o755)),
+			Entry("where his group may write", os.FileMode(0o775)),
+			Entry("where all may write", os.FileMode(0o777)),
+		)
+
+		DescribeTable("gives nothing away of one that is empty", func(folderMode, before, after os.FileMode) {
+			Expect(os.WriteFile(path, nil, before)).To(Succeed())
+			Expect(os.Chmod(path, before)).To(Succeed())
+			Expect(os.Chmod(folder, folderMode)).To(Succeed())
+			o := owner()
+			o.Want(true)
+			Eventually(held(o), patience).Should(BeTrue())
+			unchanged(after)
+		},
+			Entry("where only he may write", os.FileMode(0o755), os.FileMode(0o600), os.FileMode(0o600)),
+			Entry("where he could not lock it otherwise", os.FileMode(0o755), os.FileMode(0o644), os.FileMode(0o644)),
+			Entry("where his group may write", os.FileMode(0o775), os.FileMode(0o600), os.FileMode(0o600)),
+			Entry("where all may write", os.FileMode(0o777), os.FileMode(0o600), os.FileMode(0o600)),
+			Entry("where all may write, and could write to it", os.FileMode(0o777), os.FileMode(0o666), os.FileMode(0o644)),
+		)
+
+		It("is not to be had with one of somebody else's, where nobody else may write", func() {
+			Expect(os.WriteFile(path, nil, 0o644)).To(Succeed())
+			Expect(os.Chown(path, 1234, 1234)).To(Succeed())
+			o := owner()
+			o.Want(true)
+			Eventually(o.Changed(), patience).Should(Receive())
+			_, has, _, err := o.State()
+			Expect(has).To(BeFalse())
+			Expect(err).To(MatchError(And(ContainSubstring(path), ContainSubstring("belongs to user 1234"))))
+			Expect(os.Chmod(folder, 0o777)).To(Succeed())
+			other := owner()
+			other.Want(true)
+			Eventually(held(other), patience).Should(BeTrue())
+		})
+
+		It("is his, too, if this instance makes the file", func() {
+			o := owner()
+			o.Want(true)
+			Eventually(held(o), patience).Should(BeTrue())
+			info, err := os.Stat(path)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(info.Sys().(*syscall.Stat_t).Uid).To(BeEquivalentTo(somebody))
+			Expect(info.Mode().Perm()).To(BeEquivalentTo(0o600))
+		})
 	})
 
 	DescribeTable("is not to be had where something else is", func(place func(path string) error) {

@@ -69,6 +69,9 @@ func (r *reader) handle(received Received, buf []byte) bool {
 		r.node.counters.ways[r.way].received.Add(1)
 		if reason := r.examine(&h, buf); reason != NotDropped {
 			r.node.counters.drop(r.way, reason)
+			if reason == DropStale {
+				r.noteAhead(&h)
+			}
 			return true
 		}
 	}
@@ -107,6 +110,14 @@ func (r *reader) examine(h *heard, buf []byte) DropReason {
 		return DropOwn
 	}
 	return r.backdate(h)
+}
+
+// noteAhead logs, once, that somebody of this service has a clock that is ahead.
+func (r *reader) noteAhead(h *heard) {
+	r.node.ahead.Do(func() {
+		r.node.cfg.Logger.Warn("an announcement of this service is from the future, so it is not heard: its sender has another CLOCK_BOOTTIME, in a time namespace, or it is forged; this is not said again",
+			"way", r.from.Name(), "from", h.received.From)
+	})
 }
 
 // own reports whether a datagram with the extension is of this instance, or of
@@ -153,8 +164,8 @@ func (r *reader) backdate(h *heard) DropReason {
 	switch age := ageAt(uptime, a); {
 	case uptime <= 0:
 		return NotDropped
-	case age < -aheadAtMost && (a.Timed || a.Sequence >= clocked):
-		return DropStale // also without the flag: sequence numbers begin with that clock
+	case ahead(age, a):
+		return DropStale
 	case !a.Timed, age < justNow:
 		return NotDropped
 	}
@@ -172,6 +183,12 @@ func (r *reader) backdate(h *heard) DropReason {
 // ageAt is the age of a datagram that is timed, at that time on CLOCK_BOOTTIME.
 func ageAt(uptime time.Duration, a *Announcement) time.Duration {
 	return uptime - time.Duration(min(a.Sequence, math.MaxInt64))
+}
+
+// ahead reports whether a datagram of that age is from the future. Without the flag,
+// too, sequence numbers begin with that clock.
+func ahead(age time.Duration, a *Announcement) bool {
+	return age < -aheadAtMost && (a.Timed || a.Sequence >= clocked)
 }
 
 // oldAfter is how old a datagram may be to introduce somebody. A folder keeps the

@@ -39,8 +39,15 @@ func (t *table) makeRoom(legacy, vouched bool, now time.Time) bool {
 	return true
 }
 
-// held reports whether the peer holds a lock in the folder, as far as is known.
-func (e *entry) held() bool { return e.locked && !e.peer.Ended() }
+// held reports whether the peer holds a lock in the folder, as far as is known: only
+// the folder shows its end.
+func (e *entry) held() bool { return e.locked && !e.peer.Dead }
+
+// lives reports whether the folder shows now that the peer holds its lock, and would
+// tell if it ended.
+func (e *entry) lives(at time.Time) bool {
+	return e != nil && e.held() && e.peer.FreshUntil.After(at)
+}
 
 // evictionRank is higher for entries that can be spared sooner; 0 for those
 // that only one who is vouched for displaces.

@@ -111,6 +111,63 @@ var _ = Describe("Under a flood, the table", func() {
 		Expect(h.hear(word(5, 1, clocked+300, PhaseStarting)).drop).To(Equal(NotDropped))
 	})
 
+	Describe("of one whose lock is held", func() {
+		fresh := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(15 * time.Second)}
+		died := Received{Event: EventDied, Instance: instance(1)}
+		BeforeEach(func() {
+			h.askers = 1 << 1
+			folder(word(1, 1, clocked+1, PhaseServing))
+			h.event(fresh, h.now)
+		})
+
+		It("does not believe by the network that it ends", func() {
+			Expect(h.hear(word(1, 1, clocked+10, PhaseGone))).To(Equal(verdict{drop: DropReplay, doubted: true}))
+			Expect(h.entries[instance(1)].peer.Ended()).To(BeFalse())
+			Expect(h.hear(word(2, 1, clocked+11, PhaseServing)).drop).To(Equal(DropReplay), "nor that another took its place")
+			h.flood(1000, 1000)
+			Expect(known(1)).To(BeTrue(), "nor does it give way")
+			fresh := fresh
+			fresh.Until = fresh.Until.Add(time.Second)
+			h.event(fresh, h.now)
+			Expect(h.entries[instance(1)].peer.FreshUntil).To(Equal(fresh.Until))
+			Expect(folder(word(1, 1, clocked+5, PhaseHolding)).drop).To(Equal(NotDropped), "it is heard as ever")
+		})
+		It("believes it by the folder, with the same number", func() {
+			h.hear(word(1, 1, clocked+10, PhaseGone))
+			Expect(folder(word(1, 1, clocked+10, PhaseGone))).To(Equal(verdict{changed: true}))
+			Expect(h.only().Gone).To(BeTrue())
+			h.hear(word(1, 1, clocked+11, PhaseGone))
+			h.flood(1000, 1000)
+			Expect(known(1)).To(BeFalse(), "it has ended")
+		})
+		It("believes it once its end is seen there, if it has said nothing since", func() {
+			last := word(1, 1, clocked+10, PhaseGone)
+			last.Told = true
+			h.hear(last)
+			Expect(h.event(died, h.now)).To(BeTrue())
+			p := h.only()
+			Expect([]bool{p.Gone, p.Told, p.Dead}).To(Equal([]bool{true, true, true}))
+		})
+		It("does not believe it, when it dies, if it has said something since", func() {
+			h.hear(word(1, 1, clocked+10, PhaseGone))
+			folder(word(1, 1, clocked+20, PhaseHolding))
+			h.event(died, h.now)
+			p := h.only()
+			Expect(p.Phase).To(Equal(PhaseHolding))
+			Expect([]bool{p.Gone, p.Dead}).To(Equal([]bool{false, true}))
+		})
+		It("believes it where the folder does not show its life any more, and keeps it until it dies", func() {
+			h.after(15 * time.Second)
+			Expect(h.hear(word(1, 1, clocked+10, PhaseGone)).changed).To(BeTrue())
+			Expect(h.only().Gone).To(BeTrue())
+			h.flood(1000, 1000)
+			Expect(known(1)).To(BeTrue())
+			h.event(died, h.now)
+			h.flood(3000, 1000)
+			Expect(known(1)).To(BeFalse())
+		})
+	})
+
 	It("lets the container's next process in after a while, if the end of the one before is not seen", func() {
 		h.askers = 1 << 1
 		folder(word(1, 1, 11, PhaseServing))

@@ -35,7 +35,6 @@ type table struct {
 	vouched     map[ContainerID]bool
 	soonest     time.Time // no entry expires before; zero: none expires
 	notBefore   time.Time // nothing expires before: what has arrived was not read yet
-	askedAt     time.Time // when an Asker last took a question
 	taken       time.Time // when the last datagram was taken in; it may be older than that
 }
 
@@ -43,6 +42,7 @@ type table struct {
 type entry struct {
 	peer     Peer
 	sequence uint64
+	timed    bool // it is the time of sending, and so are those that follow
 	forget   time.Duration
 	ended    time.Time // when it was found gone or dead
 	ways     uint64    // a bit for every way by which it was heard
@@ -51,6 +51,10 @@ type entry struct {
 	proven    bool // heard more than once: not what a flood leaves behind
 	locked    bool // a folder has shown that it holds a lock there, and not yet that it died
 	vouched   bool // its container is one of those vouched for
+	// doubted is the last `gone` that came while the folder showed that it lives, and
+	// doubtedAt when: it counts once the folder shows the end, too.
+	doubted   Announcement
+	doubtedAt time.Time
 }
 
 // verdict is what became of a datagram.
@@ -58,6 +62,8 @@ type verdict struct {
 	drop DropReason
 	// fresh: this instance was not known. changed: something that matters did.
 	fresh, changed bool
+	// doubted: it says that an instance ends of which the folder shows that it lives.
+	doubted bool
 }
 
 func newTable(expireAfter time.Duration, ways []string) *table {
@@ -92,7 +98,7 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 		t.came(e, way, at) // this way works, too
 		return verdict{drop: DropDuplicate}
 	}
-	if e != nil && a.Sequence < e.sequence {
+	if e != nil && (a.Sequence < e.sequence || e.timed && !a.Timed) {
 		return verdict{drop: DropReplay}
 	}
 	var container ContainerID
@@ -107,6 +113,10 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 	if !t.keeps(way) && t.lives(container, a.Instance, at) {
 		return verdict{drop: DropReplay}
 	}
+	if !t.keeps(way) && a.Phase == PhaseGone && e.lives(at) {
+		e.doubted, e.doubtedAt = *a, at
+		return verdict{drop: DropReplay, doubted: true}
+	}
 
 	var v verdict
 	if e == nil {
@@ -120,9 +130,9 @@ func (t *table) accept(a *Announcement, from netip.Addr, at time.Time, way int) 
 		v.fresh, v.changed = true, true
 	}
 	e.proven = !v.fresh
-	t.came(e, way, at)
-	e.sequence = a.Sequence
+	e.sequence, e.timed = a.Sequence, a.Timed
 	v.changed = t.update(e, a, container, at) || v.changed
+	t.came(e, way, at)
 	e.peer.Address = from
 	t.past.note(a.Instance, container, a.Sequence, at, t.protected)
 	return v
@@ -220,8 +230,7 @@ func (t *table) lives(c ContainerID, id InstanceID, at time.Time) bool {
 	if !ok || current == id {
 		return false
 	}
-	e := t.entries[current]
-	return e != nil && e.held() && e.peer.FreshUntil.After(at)
+	return t.entries[current].lives(at)
 }
 
 // legacyID makes an instance id for a handover-lib peer of what it is known by.
@@ -241,20 +250,27 @@ func (t *table) event(r Received, at time.Time) (changed bool) {
 	}
 	switch p := &e.peer; r.Event {
 	case EventFresh:
-		if p.Ended() {
+		if p.Dead {
+			return false
+		}
+		e.locked = e.locked || r.Until.After(at)
+		if p.Gone {
 			return false
 		}
 		changed = p.FreshUntil.Before(at) != r.Until.Before(at)
 		p.FreshUntil = r.Until
-		e.locked = e.locked || r.Until.After(at)
 		// A word that was asked about, and not confirmed, is no word of now.
-		asked := t.askedAt.After(p.LastHeard.Add(answersWithin))
+		asked := r.Asked.After(p.LastHeard.Add(answersWithin))
 		if r.Mute && !asked && r.Until.After(at) && p.LastHeard.Sub(e.elsewhere) >= elsewhereWithin {
 			p.LastHeard = later(p.LastHeard, at)
 		}
 		t.expires(e)
 	case EventDied:
 		changed = !p.Dead
+		if e.doubted.Sequence > e.sequence { // it was true
+			e.sequence = e.doubted.Sequence
+			t.update(e, &e.doubted, p.Container, e.doubtedAt)
+		}
 		if !p.Ended() {
 			e.ended = at
 		}

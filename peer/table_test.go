@@ -110,6 +110,19 @@ var _ = Describe("The table", func() {
 		}))
 	})
 
+	It("does not believe that a peer says no longer when it speaks", func() {
+		timed := func(sequence uint64) *Announcement {
+			a := word(1, 1, sequence, PhaseServing)
+			a.Timed = true
+			return a
+		}
+		Expect(h.hear(word(1, 1, 9, PhaseServing)).drop).To(Equal(NotDropped))
+		Expect(h.hear(timed(10)).drop).To(Equal(NotDropped), "a forged first word would silence it else")
+		Expect(h.hear(word(1, 1, 12, PhaseReleased)).drop).To(Equal(DropReplay))
+		Expect(h.hear(timed(11)).drop).To(Equal(NotDropped))
+		Expect(h.only().Phase).To(Equal(PhaseServing))
+	})
+
 	It("hands out copies", func() {
 		a := word(1, 1, 10, PhaseServing)
 		a.SetAcks([]InstanceID{instance(9)})
@@ -252,7 +265,8 @@ var _ = Describe("The table", func() {
 			fresh := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(time.Minute)}
 			h.hear(word(1, 1, 10, PhaseServing))
 			h.event(fresh, h.now)
-			h.hear(word(1, 1, 11, PhaseGone))
+			h.askers = 1 << 1
+			h.accept(word(1, 1, 11, PhaseGone), netip.Addr{}, h.now, 1)
 			Expect(h.only().FreshUntil).To(BeZero())
 			Expect(h.event(fresh, h.now)).To(BeFalse())
 			Expect(h.only().FreshUntil).To(BeZero())
@@ -286,7 +300,7 @@ var _ = Describe("The table", func() {
 			h.accept(word(1, 1, 10, PhaseServing), netip.Addr{}, h.now, 1)
 			mute := Received{Event: EventFresh, Instance: instance(1), Until: epoch.Add(time.Minute), Mute: true}
 			h.after(4 * time.Second)
-			h.askedAt = h.now
+			mute.Asked = h.now
 			h.after(time.Second)
 			h.event(mute, h.now)
 			Expect(h.only().LastHeard).To(Equal(epoch))

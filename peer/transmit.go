@@ -62,9 +62,6 @@ func (n *Node) announce(s Statement, repeat, ask bool) {
 			continue
 		}
 		n.counters.sent(i, err)
-		if asker != nil && s.Ask && err == nil {
-			n.table.askedAt = time.Now()
-		}
 	}
 }
 

@@ -56,8 +56,10 @@ type Received struct {
 	Until time.Time
 	// Mute belongs to EventFresh, too: this instance cannot speak by this way, so it
 	// cannot ask there. If the peer is heard by no other way, its last word counts
-	// as heard now.
-	Mute bool
+	// as heard now, unless this instance has asked since: Asked is when a word that
+	// asks last got through by this way, zero if none did.
+	Mute  bool
+	Asked time.Time
 }
 
 // Event is what a Way can tell besides datagrams. Events about a peer that was

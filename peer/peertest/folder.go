@@ -28,6 +28,8 @@ const (
 	blindQuestion = 2 * time.Second
 	// answersWithin: an own file that is newer is an answer.
 	answersWithin = 100 * time.Millisecond
+	// maxSuspicion is the longest pause between looks at one that is said to end.
+	maxSuspicion = 512 * time.Millisecond
 )
 
 // Folder is a shared folder in memory, the way of peer.Folder without files:
@@ -161,8 +163,9 @@ type Member struct {
 	locked bool // its lock is held
 	owed   bool // the next repeat is to be written, too
 	wrote  time.Time
-	mute   bool  // it cannot write
-	failed error // of the last write, until Send has returned it
+	asked  time.Time // when it wrote that it asks
+	mute   bool      // it cannot write
+	failed error     // of the last write, until Send has returned it
 	seen   map[peer.InstanceID]*sight
 }
 
@@ -171,6 +174,7 @@ type sight struct {
 	version int
 	said    []byte
 	again   bool      // it is looked at again
+	doubted bool      // as is one that is said to end
 	vouched time.Time // what the last EventFresh said
 }
 
@@ -216,6 +220,38 @@ func (m *Member) Ask(datagram []byte) error {
 	return m.put(datagram, true)
 }
 
+// Doubt looks at an instance several times within a second where no change is told, as
+// peer.Folder does.
+func (m *Member) Doubt(id peer.InstanceID) {
+	f := m.folder
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := m.seen[id]; f.blind && s != nil && !s.doubted {
+		s.doubted = true
+		m.suspect(id, s, time.Millisecond)
+	}
+}
+
+// suspect looks at an instance after that pause, and again after longer ones.
+func (m *Member) suspect(id peer.InstanceID, s *sight, pause time.Duration) {
+	time.AfterFunc(pause, func() {
+		m.folder.mu.Lock()
+		defer m.folder.mu.Unlock()
+		select {
+		case <-m.closed:
+			return
+		default:
+		}
+		if s.doubted = m.seen[id] == s && pause < maxSuspicion; m.seen[id] != s {
+			return
+		}
+		m.look(id)
+		if s.doubted {
+			m.suspect(id, s, 2*pause)
+		}
+	})
+}
+
 // put writes, and returns how the write before ended.
 func (m *Member) put(datagram []byte, repeat bool) error {
 	err := m.failed
@@ -238,6 +274,9 @@ func (m *Member) write(datagram []byte, repeat bool) {
 		return
 	}
 	m.owed, m.locked, m.wrote = false, true, time.Now()
+	if peer.Asks(datagram) {
+		m.asked = m.wrote
+	}
 	file := f.files[m.self]
 	if file == nil {
 		file = &folderFile{}
@@ -307,7 +346,7 @@ func (m *Member) look(id peer.InstanceID) {
 	}
 	if until.After(now) && (m.mute || !until.Equal(s.vouched)) {
 		s.vouched = until
-		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until, Mute: m.mute}})
+		m.tell(item{event: peer.Received{Event: peer.EventFresh, Instance: id, Until: until, Mute: m.mute, Asked: m.asked}})
 	}
 }
 

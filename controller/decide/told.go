@@ -53,7 +53,7 @@ func (w *world) told() Decision {
 
 // stepDown begins to drain if it is time to.
 func (w *world) stepDown(all []successor) (Decision, bool) {
-	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && !w.memory.HadSuccessor
+	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && !w.memory.HadSuccessor && !w.successorDied()
 	if w.deferred() && !hurried && !w.reached(w.holdEnds()) {
 		return Decision{}, false
 	}

@@ -235,8 +235,9 @@ func (w *world) listsSelf() bool {
 // successorDied reports whether there was a successor that has ended without
 // having been told to stop: it crashed, or was killed. The engine starts it
 // again, or the next release follows, or nobody; in no case does anybody gain
-// if this instance, which serves, ends early. A container that is no longer
-// listed was removed on purpose.
+// if this instance, which serves, ends early. The same holds if its container was
+// removed without a SIGTERM, by docker rm -f. One that was only ever listed may
+// have been stopped in silence before it was removed.
 func (w *world) successorDied() bool {
 	if !w.memory.EverSuccessor {
 		return false
@@ -249,17 +250,22 @@ func (w *world) successorDied() bool {
 			}
 		}
 	}
-	if w.answeredSinceLoss() {
-		return false
-	}
-	// Nobody can be asked. What was heard since the signal, and has not said that it
-	// was told, has not ended on purpose.
+	// What was heard since the signal, and has not said that it was told, has not
+	// ended on purpose. An answer tells more of a container that it lists.
+	answered := w.answeredSinceLoss()
 	for i := range w.Peers {
-		if p := &w.Peers[i]; !p.Legacy && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) {
+		p := &w.Peers[i]
+		if !p.Legacy && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) && (!answered || w.removed(p.Container)) {
 			return true
 		}
 	}
 	return false
+}
+
+// removed reports whether that container was a successor's and is no longer listed,
+// although nobody in it was told.
+func (w *world) removed(id peer.ContainerID) bool {
+	return slices.Contains(w.memory.Successors, id) && w.listsSelf() && w.find(id) == nil && !w.wasTold(id)
 }
 
 // rememberSuccessors notes when the last successor was lost. A list without this
@@ -350,12 +356,7 @@ func (w *world) listedSuccessors(heard []successor) []successor {
 				return true
 			}
 		}
-		for i := range w.Peers {
-			if p := &w.Peers[i]; p.Container == id && p.Told {
-				return true // it was told: none until another process speaks from there
-			}
-		}
-		return false
+		return w.wasTold(id) // none until another process speaks from there
 	}
 	ownSeen := w.Self.Container != ""
 	var all []successor

@@ -117,15 +117,17 @@ func (w *world) absent(p *peer.Peer) bool {
 // endedUntold reports whether the container has run and ended, and nothing tells
 // that it was told to stop.
 func (w *world) endedUntold(c *Listed) bool {
-	if !c.Status.Ended() || c.Stopped || c.Unnamed {
-		return false
-	}
+	return c.Status.Ended() && !c.Stopped && !c.Unnamed && !w.wasTold(c.Short())
+}
+
+// wasTold reports whether a process in that container has said that it was told.
+func (w *world) wasTold(id peer.ContainerID) bool {
 	for i := range w.Peers {
-		if p := &w.Peers[i]; p.Told && p.Container == c.Short() {
-			return false
+		if p := &w.Peers[i]; p.Told && p.Container == id {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // running tells what the Supervisor says of that peer's container, and why it

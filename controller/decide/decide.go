@@ -156,10 +156,11 @@ func (w *world) signalAt(drain *Drain) time.Time {
 }
 
 // stillServed reports whether an instance still says that it serves for which
-// this one could drain: nothing speaks against it.
+// this one could drain: nothing speaks against it. It is asked all the time, so
+// what counts is what was heard. That its process lives does not: it may be frozen.
 func (w *world) stillServed() bool {
 	serves := func(c *candidate) bool {
-		return announcing(c.Peer) && w.live(c.Peer) && c.running != False
+		return announcing(c.Peer) && !w.uneasy(c.Peer) && c.running != False
 	}
 	if w.Self.Told() {
 		all := w.successors()

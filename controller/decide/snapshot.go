@@ -58,7 +58,8 @@ const (
 	// relies on a younger peer that said that it serves.
 	silentAfter = 10 * time.Second
 	// uneasyAfter is the silence after which a released instance asks more
-	// often, and asks the Supervisor as well.
+	// often, and asks the Supervisor as well, and after which one whose drain has
+	// not taken its first step takes it back.
 	uneasyAfter = 2 * time.Second
 	// remeasure is how long a silence is measured anew after this process did not
 	// run for a while: what arrived meanwhile has not been read, and what was to be

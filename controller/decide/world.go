@@ -90,6 +90,15 @@ func (w *world) live(p *peer.Peer) bool {
 	return w.vouched(p) || !p.LastHeard.IsZero() && !w.reached(w.silence(p.LastHeard, liveWithin))
 }
 
+// uneasy reports whether the peer, which is asked all the time, was not heard for
+// too long to be relied upon. One of handover-lib cannot be asked.
+func (w *world) uneasy(p *peer.Peer) bool {
+	if p.Legacy {
+		return !w.heard(p, liveWithin)
+	}
+	return p.LastHeard.IsZero() || w.reached(w.silence(p.LastHeard, uneasyAfter))
+}
+
 // heard reports whether the peer was heard within that time. A handover-lib
 // peer gets longer.
 func (w *world) heard(p *peer.Peer, within time.Duration) bool {

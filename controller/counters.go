@@ -20,7 +20,8 @@ var decisionReasons = [...]decide.Reason{
 	decide.ReasonSuccessorServes, decide.ReasonSuccessorTrusted, decide.ReasonNoSuccessor, decide.ReasonHoldEnded, decide.ReasonHurried,
 	decide.ReasonToldEarly, decide.ReasonDraining, decide.ReasonDeferred, decide.ReasonReleased, decide.ReasonStandby, decide.ReasonSteppedAside,
 	decide.ReasonYoungerLost, decide.ReasonPreflight, decide.ReasonOccupied, decide.ReasonWorkloadEnded, decide.ReasonHandedOver,
-	decide.ReasonSuccessorLost, decide.ReasonAgeUnknown, decide.ReasonEndedEarly, decide.ReasonNobodyFollows,
+	decide.ReasonSuccessorLost, decide.ReasonAgeUnknown, decide.ReasonEndedEarly, decide.ReasonWorkloadCrashed,
+	decide.ReasonNobodyFollows,
 }
 
 // outcomes are how requests to the Supervisor end. answered is this file's own

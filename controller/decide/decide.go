@@ -44,13 +44,14 @@ func (w *world) decide() Decision {
 		drain.ReleasedAt = w.Now
 		w.memory.Drain = &drain
 	}
+	if !w.Workload.Ended {
+		w.memory.EndedAt = time.Time{}
+	}
 	switch {
 	case w.memory.Drain != nil:
 		return w.released()
-	case w.Workload.Ended && w.lingers():
-		return w.linger()
 	case w.Workload.Ended:
-		return w.exit(w.Workload.ExitCode, ReasonWorkloadEnded, "the workload ended by itself: end with its status")
+		return w.ended()
 	case w.Self.Told():
 		return w.told()
 	case !w.Workload.Started:
@@ -63,39 +64,6 @@ func (w *world) decide() Decision {
 func (w *world) stepAside(b *candidate) Decision {
 	w.memory.Drain = &Drain{Since: w.Now, ReleasedAt: w.Now, Reason: ReasonSteppedAside, For: b.Instance, HandOver: true, Aside: true}
 	return w.released()
-}
-
-// lingers reports whether an instance whose workload has ended by itself stays
-// for a moment: in a container that was restarted, so that this is a crash loop,
-// if an older instance served at that time. See lingerFor.
-func (w *world) lingers() bool {
-	if w.Self.Told() || !w.Self.Restarted || w.Policy.Exclusive || w.reached(w.Self.ListeningSince.Add(lingerFor)) {
-		return false
-	}
-	w.memory.Lingers = w.memory.Lingers || w.olderServes()
-	return w.memory.Lingers
-}
-
-// olderServes reports whether an older instance said last that it serves or holds.
-// Nobody has asked it, so that may be a while ago.
-func (w *world) olderServes() bool {
-	for i := range w.Peers {
-		p := &w.Peers[i]
-		serves := p.Phase == peer.PhaseServing || p.Phase == peer.PhaseHolding
-		if serves && !p.Legacy && !p.Ended() && w.relate(p) == Older {
-			return true
-		}
-	}
-	return false
-}
-
-// linger stays although the workload has ended.
-func (w *world) linger() Decision {
-	d := w.base(peer.PhaseStarting, WorkloadStay)
-	d.Ask, d.Warning, d.Reason = true, true, ReasonEndedEarly
-	d.Message = "the workload ended early, again, while an older instance serves: this container stays until it is 10 s old, so that a Supervisor can replace it"
-	d.Conditions = w.conditions(nil)
-	return d
 }
 
 // drain begins to end the workload.

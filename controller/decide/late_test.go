@@ -252,6 +252,20 @@ func crashed(age time.Duration) func(*Snapshot) {
 	}
 }
 
+// lingered says how often the workload was started again in this container, and how
+// long ago it has ended.
+func lingered(tries int, before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) {
+		s.Memory.Lingers, s.Memory.Tries, s.Memory.EndedAt = true, tries, ago(before)
+	}
+}
+
+func forsaken(s *Snapshot) { s.Memory.Forsaken = true }
+
+func endedWith(code int) func(*Snapshot) {
+	return func(s *Snapshot) { s.Workload.ExitCode = code }
+}
+
 // holdingOlder holds, and was heard just now.
 func holdingOlder(steps ...func(*peer.Peer)) func(*Snapshot) {
 	return hears(youngerPeer(), append([]func(*peer.Peer){firstStart(thisBoot, time.Second), phase(peer.PhaseHolding), isTold}, steps...)...)
@@ -268,13 +282,102 @@ var _ = DescribeTable("A workload that ended early", decides,
 		with(serving(), crashed(time.Second), holdingOlder(), func(s *Snapshot) { s.Self.Restarted = false }), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("nobody older: end",
 		with(serving(), crashed(time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
-	Entry("the older one has ended since: stay",
-		with(serving(), crashed(time.Second), holdingOlder(isGone), func(s *Snapshot) { s.Memory.Lingers = true }), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for 100 ms: start it again",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(0, 100*time.Millisecond)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for the third time, for less than 400 ms: stay",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(2, 399*time.Millisecond)), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for the third time, for 400 ms: start it again",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(2, 400*time.Millisecond)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for the hundredth time: there is a longest pause",
+		with(serving(), crashed(9*time.Second), holdingOlder(), lingered(99, 8*time.Second)), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one has ended since: start it again at once",
+		with(serving(), crashed(time.Second), holdingOlder(isGone), lingered(5, 0)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one was killed: start it again at once",
+		with(serving(), crashed(time.Second), holdingOlder(isDead), lingered(5, 0)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one drains: start it again at once",
+		with(serving(), crashed(time.Second), holdingOlder(phase(peer.PhaseDraining)), lingered(5, 0)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("and ends again after that: stay",
+		with(serving(), crashed(time.Second), holdingOlder(isGone), lingered(1, 199*time.Millisecond), forsaken), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("and ends again after that, for 200 ms: start it again",
+		with(serving(), crashed(time.Second), holdingOlder(isGone), lingered(1, 200*time.Millisecond), forsaken), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("with status 0: stay, it may be done",
+		with(serving(), crashed(time.Second), endedWith(0), holdingOlder(), lingered(0, time.Second)), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("with status 0, and the older one has ended since: end",
+		with(serving(), crashed(time.Second), endedWith(0), holdingOlder(isGone), lingered(0, time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("a younger one serves and runs: end, the next start steps aside",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(0, time.Second), hears(youngerPeer(), inContainer("c"), func(p *peer.Peer) { p.Instance = id(3) }), answers(listed("c", "Running", created.Add(2*time.Minute)), ownListed("Running"))),
+		WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("told, after some tries: end",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(3, time.Second), told(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("the older one has ended: end",
 		with(serving(), crashed(time.Second), holdingOlder(isGone)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("told: end",
 		with(serving(), crashed(time.Second), holdingOlder(), told(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 )
+
+// crashedInHold is an instance that is told, and whose workload was ready and ended by
+// itself so long ago.
+func crashedInHold(before time.Duration, tries int) func(*Snapshot) {
+	return func(s *Snapshot) {
+		told(5 * time.Second)(s)
+		grace(time.Minute)(s)
+		s.Workload = WorkloadFacts{Started: true, EverReady: true, Ended: true, ExitCode: 7}
+		s.Memory.EndedAt, s.Memory.Tries = ago(before), tries
+	}
+}
+
+// comes is a successor that is not ready yet.
+func comes(s *Snapshot) {
+	hears(youngerPeer(), phase(peer.PhaseStarting))(s)
+	answers(otherListed("Running"), ownListed("Stopping"))(s)
+}
+
+var _ = DescribeTable("A workload that crashed during the hold", decides,
+	Entry("a successor is not ready: stay for 100 ms",
+		with(serving(), crashedInHold(99*time.Millisecond, 0), comes), WorkloadStay, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("a successor is not ready: start it again",
+		with(serving(), crashedInHold(100*time.Millisecond, 0), comes), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("again, before it was ready: with a longer pause",
+		with(serving(), crashedInHold(199*time.Millisecond, 1), comes, neverReady), WorkloadStay, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("again, before it was ready, for long enough: start it again",
+		with(serving(), crashedInHold(200*time.Millisecond, 1), comes, neverReady), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("the successor has crashed as well: start it again",
+		with(serving(), crashedInHold(time.Second, 0), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("the successor serves: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), bothAcking), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("nobody follows: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), answers(ownListed("Stopping"))), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("the hold is over: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), comes, grace(8*time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("it was never ready: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), comes, neverReady), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("it ended with status 0: end",
+		with(serving(), crashedInHold(time.Second, 0), comes, endedWith(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("somebody sent SIGTERM to it, too: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), comes, endedWith(143)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("only one may run: end, the successor starts then",
+		with(serving(), crashedInHold(time.Second, 0), comes, func(s *Snapshot) { s.Policy.Exclusive = true }), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("a crash loop long ago does not count",
+		with(serving(), crashedInHold(100*time.Millisecond, 5), comes, func(s *Snapshot) { s.Memory.Lingers = true }), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+)
+
+func neverReady(s *Snapshot) { s.Workload.EverReady = false }
+
+var _ = Describe("A workload that crashed", func() {
+	It("waits longer each time, and anew once it runs", func() {
+		s := with(serving(), crashedInHold(100*time.Millisecond, 0), comes)
+		d := Decide(s)
+		Expect(d.Memory).To(And(HaveField("Tries", 1), HaveField("EndedAt", BeZero())))
+		s.Memory = d.Memory
+		d = Decide(s)
+		Expect(d.Workload).To(Equal(WorkloadStay))
+		Expect(d.Memory.EndedAt).To(Equal(now))
+		Expect(d.RequeueAfter).To(Equal(200 * time.Millisecond))
+		s.Memory = d.Memory
+		s.Workload = WorkloadFacts{Started: true}
+		Expect(Decide(s).Memory.EndedAt).To(BeZero())
+	})
+})
 
 var _ = DescribeTable("What is said at the end of a hold is for its cause alone",
 	func(s Snapshot, says, advises string) {

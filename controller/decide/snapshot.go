@@ -75,6 +75,10 @@ const (
 	// earlier, and Supervisors since v14.13.10 fail with a container that does not
 	// run at that moment, so that its own fix is not applied.
 	lingerFor = 10 * time.Second
+	// retryPause is the pause before a workload that crashed is started again in the
+	// same container. It doubles each time, as the engine's pauses do.
+	retryPause       = 100 * time.Millisecond
+	retryPauseAtMost = 10 * time.Second
 	// ExitReserve is kept for the end of the process itself before SIGKILL.
 	ExitReserve = 500 * time.Millisecond
 	// listenFor is how long a restarted instance listens before it starts its
@@ -274,9 +278,13 @@ type Memory struct {
 	Successors []peer.ContainerID
 	// SuccessorLostAt is when the last successor was lost; zero: never.
 	SuccessorLostAt time.Time
+	// EndedAt is when the workload was seen to have ended by itself; zero: it has not.
+	// Tries is how often it was started again in this container.
+	EndedAt time.Time
+	Tries   int
 	// Lingers: the workload has ended by itself, early and not for the first time,
-	// while an older instance served.
-	Lingers bool
+	// while an older instance served. Forsaken: none did when it was looked at last.
+	Lingers, Forsaken bool
 	// MarkerWritten: this instance wrote the marker and has not removed it.
 	MarkerWritten bool
 	// AloneChecked is the PeerLostAt for which the marker question is settled.

@@ -126,9 +126,10 @@ type container struct {
 
 // plan says how a container's workload behaves.
 type plan struct {
-	readyAfter time.Duration // 0: at once; negative: never
-	drains     time.Duration // how long its work takes after the stop signal
-	hangs      bool          // ignores the stop signal
+	readyAfter time.Duration   // 0: at once; negative: never
+	drains     time.Duration   // how long its work takes after the stop signal
+	hangs      bool            // ignores the stop signal
+	crashes    []time.Duration // how long each of its first runs lasts, which ends with status 3
 	policy     func(*decide.Policy)
 	anonymous  bool
 	unreadable bool

@@ -67,9 +67,12 @@ func newCounters() *counters {
 	return c
 }
 
-// answer counts one request to the Supervisor. One that was given up because
-// the instance ends is none.
+// answer counts one request to the Supervisor. One that was given up, because
+// the instance ends or for another one, is none.
 func (c *counters) answer(err error, took time.Duration) {
+	if errors.Is(err, errGivenUp) {
+		return
+	}
 	kind := answered
 	if err != nil {
 		kind = supervisor.KindUnexpected

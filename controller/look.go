@@ -63,6 +63,9 @@ func (c *Controller) look() decide.Snapshot {
 	answers.Containers = c.tracker.mark(c.listed)
 	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
 	answers.Introduced = c.poller.introduced()
+	if c.self.Told() {
+		answers.AliveAt = c.poller.aliveAt(c.self.ToldAt)
+	}
 	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
 		Workload: decide.WorkloadFacts{

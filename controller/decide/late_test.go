@@ -27,6 +27,11 @@ func refused(before time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) { s.RefusedAt = ago(before) }
 }
 
+// alive: the Supervisor has answered a ping so long ago.
+func alive(before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Supervisor.AliveAt = ago(before) }
+}
+
 // hadSuccessor: there was one since the signal, and it was lost so long ago.
 func hadSuccessor(lost time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) {
@@ -115,6 +120,21 @@ var _ = DescribeTable("A list and a peer that disagree", decides,
 		WorkloadRun, peer.PhaseHolding, ReasonSearching),
 	Entry("told, unreachable, one was heard before only: a plain stop",
 		with(serving(), told(5*time.Second), grace(time.Minute), unreachable, refused(6*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, no answer for policy.discovery, but a ping was answered since: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), alive(4*time.Second)),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("told, no answer for policy.discovery, a ping was answered before only: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), alive(6*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, a ping was answered before the successor was lost only: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), alive(3*time.Second), hadSuccessor(2*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, pings are answered until the hold must end",
+		with(serving(), told(6500*time.Millisecond), alive(0)),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("told, mode off, whatever is pinged: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), off, alive(0)),
 		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
 	Entry("announced, an answer that takes 2.2 s: step down",
 		with(serving(), hears(youngerPeer()), answers(otherListed("Running"), ownListed("Running")), took(2200*time.Millisecond)),

@@ -191,6 +191,10 @@ type Answers struct {
 	RequestedAt, ReceivedAt time.Time
 	// Containers are the service's containers in that answer, newest first.
 	Containers []Listed
+	// AliveAt is when the Supervisor last answered a ping, so that a list is to be
+	// expected of it; zero: it did not, or what it answered was useless. Only an
+	// instance that is told pings.
+	AliveAt time.Time
 	// Failed tells that the last request brought no usable answer.
 	Failed bool
 	// Introduced: the Supervisor has answered once, or was asked often enough at

@@ -199,6 +199,8 @@ func (w *world) noSuccessor() bool {
 		return false // a rotated key is a hand-over; a list without this container tells nothing
 	case !w.RefusedAt.IsZero() && !w.RefusedAt.Before(w.Self.ToldAt):
 		return false // somebody of this service is there, who cannot be understood
+	case w.aliveSinceLoss():
+		return false // the Supervisor is there: its list comes
 	}
 	// Nobody answers: what was not heard by now is not there. After a loss the
 	// Supervisor gets a moment to answer.
@@ -214,6 +216,14 @@ func (w *world) noSuccessor() bool {
 func (w *world) answeredSinceLoss() bool {
 	lost := later(w.Self.ToldAt, w.memory.SuccessorLostAt)
 	return !w.Policy.SupervisorOff && !w.Supervisor.RequestedAt.Before(lost)
+}
+
+// aliveSinceLoss reports whether the Supervisor has answered a ping since the
+// signal, and since the last successor was lost: it hung for a while, perhaps, and
+// the list is still to come.
+func (w *world) aliveSinceLoss() bool {
+	alive := w.Supervisor.AliveAt
+	return !w.Policy.SupervisorOff && !alive.IsZero() && !alive.Before(later(w.Self.ToldAt, w.memory.SuccessorLostAt))
 }
 
 // listsSelf reports whether the list has this instance's container or, where its

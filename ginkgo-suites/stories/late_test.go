@@ -10,6 +10,7 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
 
 	"github.com/handover-controller/handover/controller/decide"
 )
@@ -93,6 +94,38 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 		a.term()
 		d.wait(20 * time.Second)
 		Expect(a.phase()).To(Equal("holding"))
+	})
+
+	for _, hung := range []time.Duration{2200 * time.Millisecond, 2700 * time.Millisecond, 8 * time.Second} {
+		story("finds a successor that is only listed, although what it asked within "+hung.String()+" is never answered", func(d *device) {
+			a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+			d.create("b").set("Running")
+			d.hangs(1000)
+			a.term()
+			d.wait(hung)
+			d.hangs(0)
+			d.wait(1200 * time.Millisecond)
+			Expect(a.phase()).To(Equal("holding"))
+			Expect(string(a.state().Reason)).To(Equal("Holding"), "it has been told since")
+			Expect(d.mostAtOnce()).To(BeNumerically("<=", 3))
+		})
+	}
+
+	story("stops soon when the Supervisor lives and its answers are useless", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.refuses(&supervisor.Error{Op: "view", Kind: supervisor.KindServer, StatusCode: 500})
+		a.term()
+		d.wait(4 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("hears a Supervisor that takes four seconds to answer", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.create("b").set("Running")
+		d.slow = 4 * time.Second
+		a.term()
+		d.wait(5 * time.Second)
+		Expect(string(a.state().Reason)).To(Equal("Holding"))
 	})
 
 	story("hands over although each answer takes longer than two poll intervals", func(d *device) {

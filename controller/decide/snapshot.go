@@ -147,6 +147,15 @@ type Snapshot struct {
 // processor, from the last look at the world to the next one.
 type Stall struct{ From, To time.Time }
 
+// After is this stall as one with the last one before, if that has ended so shortly
+// before that silence could not be measured anew in between.
+func (s Stall) After(last Stall) Stall {
+	if !last.To.IsZero() && s.From.Sub(last.To) < remeasure {
+		s.From = earlier(s.From, last.From)
+	}
+	return s
+}
+
 // Self is what an instance knows about itself.
 type Self struct {
 	Instance   peer.InstanceID

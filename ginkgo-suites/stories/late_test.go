@@ -54,6 +54,26 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 		d.expectNoOutage()
 	})
 
+	story("measures silence anew after the last of two times in which it did not run", func(d *device) {
+		var until atomic.Int64
+		stops := func(t time.Duration) {
+			until.Store(time.Now().Add(t).UnixNano())
+			d.wait(t + 20*time.Millisecond)
+		}
+		d.peers = func(n *peer.Node) controller.Peers { return stopped{n, &until} }
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.peers = nil
+		d.breaks(errDown)
+		a.term()
+		d.wait(50 * time.Millisecond)
+		stops(3500 * time.Millisecond)
+		stops(600 * time.Millisecond)
+		d.wait(900 * time.Millisecond)
+		Expect(a.phase()).To(Equal("holding"))
+		d.wait(200 * time.Millisecond)
+		Expect(a.phase()).To(Equal("ended"))
+	})
+
 	story("takes a drain back when the new one dies before the stop signal", func(d *device) {
 		delay := func(p *decide.Policy) { p.DrainDelay, p.StopGracePeriod = 3*time.Second, time.Minute }
 		a := beginsOld(d, plan{policy: delay})

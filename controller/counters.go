@@ -114,7 +114,7 @@ type stopwatch struct {
 	others    map[peer.InstanceID]bool // those heard: whether they have released or ended
 	processes map[peer.ContainerID]process
 	tookOver  *peer.Peer // from whom, in this round
-	left      *peer.Peer // who had to end in this round although nobody was ready
+	left      *peer.Peer // who, told to stop, has ended in this round although nobody was ready
 }
 
 // process is the last one that was heard from a container.
@@ -165,7 +165,9 @@ func (t *stopwatch) lookAtPeers(s *decide.Snapshot) {
 			t.counters.stages[stageTakeover].observe(s.Now.Sub(t.readySince))
 		case p.Told && !s.Policy.Exclusive && !anyServes(s.Peers):
 			t.left = p
-			t.counters.unready.Add(1)
+			if p.Drained {
+				t.counters.unready.Add(1)
+			}
 		}
 	}
 	t.others = others

@@ -180,7 +180,7 @@ func (d *Drain) why() (message string, warning bool) {
 	case ReasonNoSuccessor:
 		return "told to stop, and there is no successor: the workload finishes its work", false
 	case ReasonHoldEnded:
-		return d.Unmet.text(), true
+		return d.Unmet.text(d.Shortened), true
 	case ReasonHurried:
 		return "told to stop again: the workload finishes its work without waiting for a successor", true
 	}
@@ -207,6 +207,11 @@ func (s *Snapshot) KilledAt() time.Time {
 		at = earlier(at, s.Self.PressedAt.Add(pressedGrace))
 	}
 	return at
+}
+
+// shortened reports whether a second SIGTERM has brought SIGKILL forward.
+func (w *world) shortened() bool {
+	return w.KilledAt().Before(w.Self.ToldAt.Add(w.Policy.StopGracePeriod))
 }
 
 // killAt is when the workload must be gone after SIGTERM.

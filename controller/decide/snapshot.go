@@ -316,8 +316,10 @@ type Drain struct {
 	// Delayed: the stop signal waits for policy.drain_delay, since somebody serves
 	// to whom a proxy can look away.
 	Delayed bool
-	// Unmet is what was still missing when the hold ended.
-	Unmet Unmet
+	// Unmet is what was still missing when the hold ended. Shortened: a second
+	// SIGTERM had it end sooner.
+	Unmet     Unmet
+	Shortened bool
 	// Aside: the workload was never started, a younger instance serves already.
 	Aside bool
 	// Completed: both signals held once more after the release.

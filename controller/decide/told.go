@@ -74,7 +74,7 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 			if missing == UnmetSettle {
 				why = ReasonHoldEnded
 			}
-			return w.drain(Drain{Reason: why, For: s.Instance, HandOver: true, Unmet: missing}), true
+			return w.drain(Drain{Reason: why, For: s.Instance, HandOver: true, Unmet: missing, Shortened: w.shortened()}), true
 		}
 		if i == 0 || missing < unmet {
 			unmet = missing
@@ -86,7 +86,7 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 	case len(all) == 0 && w.noSuccessor():
 		return w.drain(Drain{Reason: ReasonNoSuccessor}), true
 	case w.reached(w.holdEnds()):
-		return w.drain(Drain{Reason: ReasonHoldEnded, Unmet: unmet}), true
+		return w.drain(Drain{Reason: ReasonHoldEnded, Unmet: unmet, Shortened: w.shortened()}), true
 	}
 	return Decision{}, false
 }
@@ -125,8 +125,15 @@ const (
 	UnmetAnybody            // nobody was known, and nobody said that there is none
 )
 
-// text says it in words, and advises for its cause alone.
-func (u Unmet) text() string {
+// text says it in words, and advises for its cause alone. A longer grace period is
+// no cure for a hold that a second SIGTERM has shortened.
+func (u Unmet) text(shortened bool) string {
+	switch {
+	case shortened && u == UnmetSettle:
+		return "told to stop twice, and the hold is over, which the second signal has shortened: the successor serves, but not yet for policy.settle"
+	case shortened && (u == UnmetReady || u == UnmetNothing):
+		return "told to stop twice, and the hold is over, which the second signal has shortened: no successor was ready by then"
+	}
 	switch u {
 	case UnmetSettle:
 		return "told to stop, and the hold is over: the successor serves, but not yet for policy.settle; raise stop_grace_period in the compose file and service.stop_grace_period alike, or lower policy.settle"

@@ -20,7 +20,8 @@ var decisionReasons = [...]decide.Reason{
 	decide.ReasonSuccessorServes, decide.ReasonSuccessorTrusted, decide.ReasonNoSuccessor, decide.ReasonHoldEnded, decide.ReasonHurried,
 	decide.ReasonToldEarly, decide.ReasonDraining, decide.ReasonDeferred, decide.ReasonReleased, decide.ReasonStandby, decide.ReasonSteppedAside,
 	decide.ReasonYoungerLost, decide.ReasonPreflight, decide.ReasonOccupied, decide.ReasonWorkloadEnded, decide.ReasonHandedOver,
-	decide.ReasonSuccessorLost, decide.ReasonAgeUnknown, decide.ReasonEndedEarly, decide.ReasonNobodyFollows,
+	decide.ReasonSuccessorLost, decide.ReasonAgeUnknown, decide.ReasonEndedEarly, decide.ReasonWorkloadCrashed,
+	decide.ReasonNobodyFollows,
 }
 
 // outcomes are how requests to the Supervisor end. answered is this file's own
@@ -66,9 +67,12 @@ func newCounters() *counters {
 	return c
 }
 
-// answer counts one request to the Supervisor. One that was given up because
-// the instance ends is none.
+// answer counts one request to the Supervisor. One that was given up, because
+// the instance ends or for another one, is none.
 func (c *counters) answer(err error, took time.Duration) {
+	if errors.Is(err, errGivenUp) {
+		return
+	}
 	kind := answered
 	if err != nil {
 		kind = supervisor.KindUnexpected
@@ -110,7 +114,7 @@ type stopwatch struct {
 	others    map[peer.InstanceID]bool // those heard: whether they have released or ended
 	processes map[peer.ContainerID]process
 	tookOver  *peer.Peer // from whom, in this round
-	left      *peer.Peer // who had to end in this round although nobody was ready
+	left      *peer.Peer // who, told to stop, has ended in this round although nobody was ready
 }
 
 // process is the last one that was heard from a container.
@@ -161,7 +165,9 @@ func (t *stopwatch) lookAtPeers(s *decide.Snapshot) {
 			t.counters.stages[stageTakeover].observe(s.Now.Sub(t.readySince))
 		case p.Told && !s.Policy.Exclusive && !anyServes(s.Peers):
 			t.left = p
-			t.counters.unready.Add(1)
+			if p.Drained {
+				t.counters.unready.Add(1)
+			}
 		}
 	}
 	t.others = others

@@ -181,7 +181,7 @@ func (j *journal) observed(s *decide.Snapshot, state *workload.State) {
 	}
 	if !s.Self.PressedAt.IsZero() && !j.pressed {
 		j.pressed = true
-		j.note(slog.LevelWarn, "ToldAgain", "told to stop again, and the Supervisor was not restarted meanwhile: whoever does so may kill this container in 10 s",
+		j.note(slog.LevelWarn, "ToldAgain", "told to stop again, and nothing tells that this is the repeat of a Supervisor that was restarted: whoever does so may kill this container in 10 s",
 			lasted("killedIn", s.KilledAt().Sub(s.Now)))
 	}
 	if s.Self.Hurry && !j.hurry {
@@ -242,11 +242,14 @@ func (j *journal) observedPeers(s *decide.Snapshot) {
 }
 
 // nobodyServes says that the older instance, which was told to stop, has ended
-// before this one is ready, and advises only for what is known to be the cause.
+// before this one is ready, and advises only for what is known to be the cause: if
+// it did not drain, nobody has asked its workload to end.
 func nobodyServes(s *decide.Snapshot, p *peer.Peer) string {
 	switch {
 	case p.Dead:
 		return "the older instance was killed, or crashed, before this one is ready"
+	case !p.Drained:
+		return "the older instance has ended before this one is ready, and did not say that it drains: its service may have ended by itself; why is in the log of its container"
 	case s.Self.Restarted:
 		return "the older instance has ended before this one is ready, whose container was restarted meanwhile: why is in the log above"
 	}

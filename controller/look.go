@@ -36,7 +36,8 @@ func (c *Controller) look() decide.Snapshot {
 	began := time.Now()
 	peers := c.o.Peers.Peers()
 	state := c.o.Workload.State()
-	for _, o := range c.orders.take() {
+	orders := c.orders.take()
+	for _, o := range orders {
 		c.obeyed.obey(o, c.poller.away.get())
 	}
 	// The time of the signal, not now: the loop may have been busy.
@@ -48,21 +49,16 @@ func (c *Controller) look() decide.Snapshot {
 		w.ExpectListening()
 	}
 	now := time.Now()
-	switch {
-	case now.Sub(began) > stalledAfter:
-		c.stall = decide.Stall{From: began, To: now}
-		if !c.expected.IsZero() && c.looked.Before(began) {
-			c.stall.From = c.looked
-		}
-	case !c.expected.IsZero() && now.Sub(c.expected) > stalledAfter:
-		c.stall = decide.Stall{From: c.looked, To: now}
-	}
+	c.noteStall(began, now, orders)
 	c.looked = now
 	lost := c.tracker.peers(now, peers)
 	answers := c.supervisor
 	answers.Containers = c.tracker.mark(c.listed)
 	answers.Failed, answers.Rotated = c.poller.err != nil, c.poller.rotated()
 	answers.Introduced = c.poller.introduced()
+	if c.self.Told() {
+		answers.AliveAt = c.poller.aliveAt(c.self.ToldAt)
+	}
 	s := decide.Snapshot{
 		Now: now, Policy: c.o.Policy, Self: c.self, Peers: peers, Supervisor: answers,
 		Workload: decide.WorkloadFacts{
@@ -77,6 +73,28 @@ func (c *Controller) look() decide.Snapshot {
 	c.stopwatch.look(&s, &state)
 	c.journal.observed(&s, &state)
 	return s
+}
+
+// noteStall notes a time in which the loop did not run although it had something to
+// do: since the last look, if it was to look again by itself, since this look began,
+// or since the first signal that waited for it, whichever is earliest.
+func (c *Controller) noteStall(began, now time.Time, orders []order) {
+	from, timed := now, !c.expected.IsZero()
+	switch {
+	case now.Sub(began) > stalledAfter:
+		from = began
+		if timed && c.looked.Before(began) {
+			from = c.looked
+		}
+	case timed && now.Sub(c.expected) > stalledAfter:
+		from = c.looked
+	}
+	if len(orders) > 0 && orders[0].at.Before(from) {
+		from = orders[0].at
+	}
+	if now.Sub(from) > stalledAfter {
+		c.stall = decide.Stall{From: from, To: now}.After(c.stall)
+	}
 }
 
 // refusedAt is when an announcement of this service was last dropped because of

@@ -151,7 +151,7 @@ func instanceFamilies() []family {
 		{"handover_peer_restarts_total", counterMetric, "Processes that were heard from a container in which this instance had heard another one before.", func(r *reading) {
 			r.put("", float64(r.c.counters.peerRestarts.Load()))
 		}},
-		{"handover_unready_takeovers_total", counterMetric, "Older instances that were told to stop and have ended before this one was ready, while nobody else was heard serving.", func(r *reading) {
+		{"handover_unready_takeovers_total", counterMetric, "Older instances that were told to stop and have drained before this one was ready, while nobody else was heard serving.", func(r *reading) {
 			r.put("", float64(r.c.counters.unready.Load()))
 		}},
 		{"handover_reconciles_total", counterMetric, "How often the loop went round.", func(r *reading) {

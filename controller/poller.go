@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,9 @@ const (
 	impatience = time.Second
 	// pingEvery is the pause between two pings while this instance is told.
 	pingEvery = 250 * time.Millisecond
-	// besideAtMost requests may be under way at a time.
+	// besideAtMost requests may be under way at a time. When another one is due, the
+	// second oldest gives way to it. The oldest stays: a Supervisor that is only slow
+	// answers that.
 	besideAtMost = 3
 )
 
@@ -56,6 +59,10 @@ type explanation struct {
 	err      error
 }
 
+// errGivenUp is the error of a request that gave way to a later one: nothing is
+// known of what it would have brought.
+var errGivenUp = errors.New("controller: the Supervisor has not answered for too long: another request takes the place of this one")
+
 // errPanicked is the error of a request that panicked.
 var errPanicked = errors.New("controller: the Supervisor's answer was not understood: a panic, which is a defect of handover")
 
@@ -66,9 +73,10 @@ type absence struct{ since, until time.Time }
 
 // absences notes them. Its methods may be called from any goroutine.
 type absences struct {
-	mu   sync.Mutex
-	last absence
-	away bool
+	mu     sync.Mutex
+	last   absence
+	away   bool
+	pinged time.Time // when a ping was last sent that was answered
 }
 
 // note takes in how a request ended.
@@ -92,6 +100,26 @@ func (a *absences) get() absence {
 	return a.last
 }
 
+// pong notes that a ping was answered that was sent then.
+func (a *absences) pong(sent time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pinged = sent
+}
+
+func (a *absences) lastPinged() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pinged
+}
+
+// asked is a request that is under way.
+type asked struct {
+	sent    time.Time
+	giveUp  context.CancelCauseFunc
+	givenUp bool
+}
+
 // poller asks the Supervisor, one request at a time unless this instance is told
 // and an answer does not come. Its methods belong to the loop; only the requests
 // themselves run beside it.
@@ -105,7 +133,8 @@ type poller struct {
 	asking       sync.WaitGroup
 
 	explaining     bool
-	inFlight       int
+	inFlight       []asked   // the oldest first
+	uselessAt      time.Time // when the newest request was sent whose answer was useless
 	sentAt, doneAt time.Time // of the last request that was sent; doneAt: of any
 	newestAt       time.Time // when the newest request was sent that is over
 	answeredAt     time.Time // when the newest one was sent that was answered
@@ -130,7 +159,13 @@ func newPoller(s Supervisor, app, service string, interval time.Duration) *polle
 // step sends a request if one is due, and returns when to step again if
 // nothing happens; zero: not before the next decision.
 func (p *poller) step(ctx context.Context, now time.Time, poll bool, askSince time.Time, told bool) time.Time {
-	if p.supervisor == nil || p.inFlight > 0 && (!told || p.inFlight >= besideAtMost) {
+	if p.supervisor == nil || len(p.inFlight) > 0 && !told {
+		return time.Time{}
+	}
+	if len(p.inFlight) >= besideAtMost {
+		if poll || p.sentAt.Before(askSince) {
+			return p.makeRoom(now)
+		}
 		return time.Time{}
 	}
 	p.spare = min(burstAtMost, p.spare+float64(now.Sub(p.spareAt))/float64(p.interval))
@@ -172,25 +207,60 @@ func (p *poller) pause(told bool) time.Duration {
 	return pause
 }
 
+// makeRoom gives up a request once another one is due. Its end wakes the loop.
+func (p *poller) makeRoom(now time.Time) time.Time {
+	if due := p.sentAt.Add(max(impatience, p.interval)); now.Before(due) {
+		return due
+	}
+	if slices.ContainsFunc(p.inFlight, func(r asked) bool { return r.givenUp }) {
+		return time.Time{}
+	}
+	r := &p.inFlight[1]
+	r.givenUp = true
+	r.giveUp(errGivenUp)
+	return time.Time{}
+}
+
 func (p *poller) send(ctx context.Context, now time.Time) {
-	p.inFlight++
+	ctx, giveUp := context.WithCancelCause(ctx)
+	p.inFlight = append(p.inFlight, asked{sent: now, giveUp: giveUp})
 	p.sentAt = now
 	p.asking.Go(func() {
 		a := answer{err: errPanicked, sent: now}
 		defer func() {
 			_ = recover() // what the Supervisor says must not end the service
 			a.took = time.Since(now)
+			if a.err != nil && errors.Is(context.Cause(ctx), errGivenUp) {
+				a.err = errGivenUp
+			}
+			giveUp(nil)
 			p.answers <- a
 		}()
 		a.view, a.err = p.supervisor.View(ctx)
 	})
 }
 
+// ended takes a request off the list of those under way.
+func (p *poller) ended(a *answer) {
+	for i := range p.inFlight {
+		if p.inFlight[i].sent.Equal(a.sent) {
+			p.inFlight = slices.Delete(p.inFlight, i, i+1)
+			return
+		}
+	}
+}
+
 // received takes note of an answer, and reports whether it is news: no later
 // request was answered before or, if that failed, this one tells more.
 func (p *poller) received(now time.Time, a answer) bool {
-	p.inFlight--
+	p.ended(&a)
+	if errors.Is(a.err, errGivenUp) {
+		return false // as if it had not been sent: the next one tells
+	}
 	var e *supervisor.Error
+	if useless := errors.As(a.err, &e) && e.Kind != supervisor.KindUnreachable && e.Kind != supervisor.KindTimeout; useless && a.sent.After(p.uselessAt) {
+		p.uselessAt = a.sent
+	}
 	unauthorized := errors.As(a.err, &e) && e.Kind == supervisor.KindUnauthorized
 	if a.sent.Before(p.newestAt) {
 		if p.err == nil || a.err != nil && !unauthorized || a.sent.Before(p.answeredAt) {
@@ -230,11 +300,27 @@ func (p *poller) watch(ctx context.Context) {
 				return
 			case <-tick.C:
 			}
-			if err := pinger.Ping(ctx); ctx.Err() == nil {
-				p.away.note(time.Now(), err)
+			sent := time.Now()
+			err := pinger.Ping(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			p.away.note(time.Now(), err)
+			if err == nil {
+				p.away.pong(sent)
 			}
 		}
 	})
+}
+
+// aliveAt is when the Supervisor last showed that it lives, by a ping; zero if that
+// does not promise a list, since one that was asked for after that time was refused
+// or useless.
+func (p *poller) aliveAt(since time.Time) time.Time {
+	if p.uselessAt.After(since) {
+		return time.Time{}
+	}
+	return p.away.lastPinged()
 }
 
 // introduced reports whether the Supervisor has answered once, or was asked

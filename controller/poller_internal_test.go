@@ -15,7 +15,7 @@ var _ = Describe("Answers that overtake each other", func() {
 	// asked is a poller with two requests under way, whose key has worked.
 	asked := func() *poller {
 		p := newPoller(nil, "", "", time.Second)
-		p.worked, p.inFlight, p.sentAt = true, 2, at(2)
+		p.worked, p.inFlight, p.sentAt = true, []asked{{sent: at(1)}, {sent: at(2)}}, at(2)
 		return p
 	}
 

@@ -32,6 +32,8 @@ type Peer struct {
 	Phase Phase
 	// Told tells that the peer has been told to stop.
 	Told bool
+	// Drained tells that the peer drains or has released, or did so before it ended.
+	Drained bool
 	// Gone tells that the peer said that it ends. The record stays for a while,
 	// with what was last known, Told among it; Phase is then PhaseGone.
 	Gone bool

@@ -160,6 +160,7 @@ func (t *table) update(e *entry, a *Announcement, container ContainerID, at time
 	}
 	p.Told = a.Told
 	p.Gone = a.Phase == PhaseGone
+	p.Drained = a.Phase == PhaseDraining || a.Phase == PhaseReleased || p.Gone && p.Drained
 	if p.Gone {
 		p.Told = p.Told || before.Told
 		p.FreshUntil = time.Time{}

@@ -134,6 +134,20 @@ var _ = Describe("The table", func() {
 		Expect(p.Ways).To(Equal([]string{"multicast"}))
 	})
 
+	It("keeps it of a peer that has ended whether it drained", func() {
+		for n, phases := range map[int][]Phase{
+			1: {PhaseHolding, PhaseGone}, 2: {PhaseHolding, PhaseDraining, PhaseGone}, 3: {PhaseDraining, PhaseReleased, PhaseGone, PhaseGone},
+			4: {PhaseDraining, PhaseHolding, PhaseGone}, // taken back
+		} {
+			for i, phase := range phases {
+				h.hear(word(n, n, uint64(i+1), phase))
+			}
+		}
+		for _, p := range h.peers() {
+			Expect(p.Drained).To(Equal(p.Instance == instance(2) || p.Instance == instance(3)), "%v", p.Instance)
+		}
+	})
+
 	It("calls a mere repeat no change", func() {
 		h.hear(word(1, 1, 10, PhaseServing))
 		Expect(h.after(time.Second).hear(word(1, 1, 11, PhaseServing))).To(Equal(verdict{}))

@@ -44,13 +44,14 @@ func (w *world) decide() Decision {
 		drain.ReleasedAt = w.Now
 		w.memory.Drain = &drain
 	}
+	if !w.Workload.Ended {
+		w.memory.EndedAt = time.Time{}
+	}
 	switch {
 	case w.memory.Drain != nil:
 		return w.released()
-	case w.Workload.Ended && w.lingers():
-		return w.linger()
 	case w.Workload.Ended:
-		return w.exit(w.Workload.ExitCode, ReasonWorkloadEnded, "the workload ended by itself: end with its status")
+		return w.ended()
 	case w.Self.Told():
 		return w.told()
 	case !w.Workload.Started:
@@ -63,39 +64,6 @@ func (w *world) decide() Decision {
 func (w *world) stepAside(b *candidate) Decision {
 	w.memory.Drain = &Drain{Since: w.Now, ReleasedAt: w.Now, Reason: ReasonSteppedAside, For: b.Instance, HandOver: true, Aside: true}
 	return w.released()
-}
-
-// lingers reports whether an instance whose workload has ended by itself stays
-// for a moment: in a container that was restarted, so that this is a crash loop,
-// if an older instance served at that time. See lingerFor.
-func (w *world) lingers() bool {
-	if w.Self.Told() || !w.Self.Restarted || w.Policy.Exclusive || w.reached(w.Self.ListeningSince.Add(lingerFor)) {
-		return false
-	}
-	w.memory.Lingers = w.memory.Lingers || w.olderServes()
-	return w.memory.Lingers
-}
-
-// olderServes reports whether an older instance said last that it serves or holds.
-// Nobody has asked it, so that may be a while ago.
-func (w *world) olderServes() bool {
-	for i := range w.Peers {
-		p := &w.Peers[i]
-		serves := p.Phase == peer.PhaseServing || p.Phase == peer.PhaseHolding
-		if serves && !p.Legacy && !p.Ended() && w.relate(p) == Older {
-			return true
-		}
-	}
-	return false
-}
-
-// linger stays although the workload has ended.
-func (w *world) linger() Decision {
-	d := w.base(peer.PhaseStarting, WorkloadStay)
-	d.Ask, d.Warning, d.Reason = true, true, ReasonEndedEarly
-	d.Message = "the workload ended early, again, while an older instance serves: this container stays until it is 10 s old, so that a Supervisor can replace it"
-	d.Conditions = w.conditions(nil)
-	return d
 }
 
 // drain begins to end the workload.
@@ -156,10 +124,11 @@ func (w *world) signalAt(drain *Drain) time.Time {
 }
 
 // stillServed reports whether an instance still says that it serves for which
-// this one could drain: nothing speaks against it.
+// this one could drain: nothing speaks against it. It is asked all the time, so
+// what counts is what was heard. That its process lives does not: it may be frozen.
 func (w *world) stillServed() bool {
 	serves := func(c *candidate) bool {
-		return announcing(c.Peer) && w.live(c.Peer) && c.running != False
+		return announcing(c.Peer) && !w.uneasy(c.Peer) && c.running != False
 	}
 	if w.Self.Told() {
 		all := w.successors()
@@ -211,7 +180,7 @@ func (d *Drain) why() (message string, warning bool) {
 	case ReasonNoSuccessor:
 		return "told to stop, and there is no successor: the workload finishes its work", false
 	case ReasonHoldEnded:
-		return d.Unmet.text(), true
+		return d.Unmet.text(d.Shortened), true
 	case ReasonHurried:
 		return "told to stop again: the workload finishes its work without waiting for a successor", true
 	}
@@ -238,6 +207,11 @@ func (s *Snapshot) KilledAt() time.Time {
 		at = earlier(at, s.Self.PressedAt.Add(pressedGrace))
 	}
 	return at
+}
+
+// shortened reports whether a second SIGTERM has brought SIGKILL forward.
+func (w *world) shortened() bool {
+	return w.KilledAt().Before(w.Self.ToldAt.Add(w.Policy.StopGracePeriod))
 }
 
 // killAt is when the workload must be gone after SIGTERM.

@@ -36,7 +36,8 @@ const (
 	ReasonSteppedAside     Reason = "SteppedAside"      // restarted while a younger instance serves
 	ReasonYoungerLost      Reason = "YoungerLost"       // the younger instance is lost: serve again
 	ReasonAgeUnknown       Reason = "AgeUnknown"        // nothing tells which of two instances is younger
-	ReasonEndedEarly       Reason = "EndedEarly"        // the workload ended early, the older instance serves: stay for a moment
+	ReasonEndedEarly       Reason = "EndedEarly"        // the workload ended early, the older instance serves: start it again here, for a moment
+	ReasonWorkloadCrashed  Reason = "WorkloadCrashed"   // told, and the workload crashed before a successor is ready: start it again
 	ReasonPreflight        Reason = "Preflight"         // exclusive: the preflight command has not succeeded yet
 	ReasonOccupied         Reason = "Occupied"          // exclusive: another instance has the resource
 	ReasonWorkloadEnded    Reason = "WorkloadEnded"     // the workload ended by itself

@@ -27,6 +27,11 @@ func refused(before time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) { s.RefusedAt = ago(before) }
 }
 
+// alive: the Supervisor has answered a ping so long ago.
+func alive(before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) { s.Supervisor.AliveAt = ago(before) }
+}
+
 // hadSuccessor: there was one since the signal, and it was lost so long ago.
 func hadSuccessor(lost time.Duration) func(*Snapshot) {
 	return func(s *Snapshot) {
@@ -81,6 +86,18 @@ var _ = DescribeTable("SIGTERM once more", decides,
 			s.Memory.HadSuccessor, s.Memory.EverSuccessor = true, true
 		}),
 		WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("and the successor crashes then: hold all the same",
+		with(serving(), told(10*time.Second), grace(time.Minute), pressed(5*time.Second), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("and the successor crashes while nobody can be asked: hold all the same",
+		with(serving(), told(10*time.Second), grace(time.Minute), pressed(5*time.Second), hadSuccessor(time.Second), unreachable, hears(youngerPeer(), isDead)),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("and the successor crashes, until that hold is over",
+		with(serving(), told(10*time.Second), grace(time.Minute), pressed(6500*time.Millisecond), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("and the successor was told, too: at once",
+		with(serving(), told(10*time.Second), grace(time.Minute), pressed(5*time.Second), hadSuccessor(time.Second), unreachable, hears(youngerPeer(), isTold, isGone)),
+		WorkloadDrain, peer.PhaseDraining, ReasonHurried),
 	Entry("while nobody is known: at once",
 		with(serving(), told(time.Second), grace(time.Minute), pressed(0), unreachable),
 		WorkloadDrain, peer.PhaseDraining, ReasonHurried),
@@ -103,6 +120,21 @@ var _ = DescribeTable("A list and a peer that disagree", decides,
 		WorkloadRun, peer.PhaseHolding, ReasonSearching),
 	Entry("told, unreachable, one was heard before only: a plain stop",
 		with(serving(), told(5*time.Second), grace(time.Minute), unreachable, refused(6*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, no answer for policy.discovery, but a ping was answered since: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), alive(4*time.Second)),
+		WorkloadRun, peer.PhaseHolding, ReasonSearching),
+	Entry("told, no answer for policy.discovery, a ping was answered before only: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), alive(6*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, a ping was answered before the successor was lost only: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), alive(3*time.Second), hadSuccessor(2*time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("told, pings are answered until the hold must end",
+		with(serving(), told(6500*time.Millisecond), alive(0)),
+		WorkloadDrain, peer.PhaseDraining, ReasonHoldEnded),
+	Entry("told, mode off, whatever is pinged: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), off, alive(0)),
 		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
 	Entry("announced, an answer that takes 2.2 s: step down",
 		with(serving(), hears(youngerPeer()), answers(otherListed("Running"), ownListed("Running")), took(2200*time.Millisecond)),
@@ -128,7 +160,22 @@ var _ = DescribeTable("A successor that ended without having been told", decides
 	Entry("is silent, and nobody can be asked: hold",
 		with(serving(), told(9*time.Second), grace(time.Minute), hadSuccessor(3*time.Second), unreachable, hears(youngerPeer(), heard(7*time.Second))),
 		WorkloadRun, peer.PhaseHolding, ReasonHolding),
-	Entry("was removed: a plain stop",
+	Entry("was removed by force, as docker rm -f does: hold",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), hears(youngerPeer(), isDead, heard(2*time.Second)), answers(ownListed("Stopping"))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("was removed by force, and fell silent: hold",
+		with(serving(), told(9*time.Second), grace(time.Minute), hadSuccessor(time.Second), hears(youngerPeer(), heard(7*time.Second)), answers(ownListed("Stopping"))),
+		WorkloadRun, peer.PhaseHolding, ReasonSuccessorLost),
+	Entry("was removed, and had said that it was told: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), hears(youngerPeer(), isTold, isGone), answers(ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("was removed, and a later process from there had been told: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), hears(youngerPeer(), isDead), hears(youngerPeer(), isTold, isGone, func(p *peer.Peer) { p.Instance = id(3) }), answers(ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("was removed, and heard before the signal only: a plain stop",
+		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), hears(youngerPeer(), isDead, heard(6*time.Second)), answers(ownListed("Stopping"))),
+		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
+	Entry("was removed, and never heard: a plain stop",
 		with(serving(), told(5*time.Second), grace(time.Minute), hadSuccessor(time.Second), answers(ownListed("Stopping"))),
 		WorkloadDrain, peer.PhaseDraining, ReasonNoSuccessor),
 	Entry("was being stopped when it was listed last: a plain stop",
@@ -162,9 +209,24 @@ var _ = DescribeTable("A drain before its first step", decides,
 	Entry("is taken back when the younger one is not ready any more",
 		with(serving(), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
 		WorkloadRun, peer.PhaseServing, ReasonYoungerLost),
-	Entry("is taken back when the younger one is silent for 4 s",
-		with(serving(), hears(youngerPeer(), heard(4*time.Second)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
+	Entry("goes on while the younger one is silent for less than 2 s",
+		with(serving(), hears(youngerPeer(), heard(1999*time.Millisecond)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
+	Entry("is taken back when the younger one is silent for 2 s",
+		with(serving(), hears(youngerPeer(), heard(2*time.Second)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
 		WorkloadRun, peer.PhaseServing, ReasonYoungerLost),
+	Entry("is taken back when the younger one is silent, although its process lives: it may be frozen",
+		with(serving(), hears(youngerPeer(), heard(2*time.Second), vouchedFor(time.Minute)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
+		WorkloadRun, peer.PhaseServing, ReasonYoungerLost),
+	Entry("told, is taken back when the successor is frozen, although its process lives",
+		with(serving(), hears(youngerPeer(), acking, heard(2*time.Second), vouchedFor(time.Minute)), answers(otherListed("Running"), ownListed("Stopping")), delayed(time.Second), told(2*time.Second), grace(time.Minute)),
+		WorkloadRun, peer.PhaseHolding, ReasonYoungerLost),
+	Entry("goes on when this process did not run itself meanwhile, and could hear nobody",
+		with(serving(), hears(youngerPeer(), heard(2500*time.Millisecond)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second), stalled(2400*time.Millisecond, 100*time.Millisecond)),
+		WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
+	Entry("goes on while a handover-lib, which cannot be asked, is silent",
+		with(serving(), hears(legacyPeer(), heard(9*time.Second)), answers(otherListed("Running"), ownListed("Running")), delayed(time.Second)),
+		WorkloadDrain, peer.PhaseDraining, ReasonBothSignals),
 	Entry("told, is taken back to holding",
 		with(serving(), hears(youngerPeer(), isGone), answers(otherListed("Running"), ownListed("Stopping")), delayed(time.Second), told(2*time.Second), grace(time.Minute)),
 		WorkloadRun, peer.PhaseHolding, ReasonYoungerLost),
@@ -210,6 +272,20 @@ func crashed(age time.Duration) func(*Snapshot) {
 	}
 }
 
+// lingered says how often the workload was started again in this container, and how
+// long ago it has ended.
+func lingered(tries int, before time.Duration) func(*Snapshot) {
+	return func(s *Snapshot) {
+		s.Memory.Lingers, s.Memory.Tries, s.Memory.EndedAt = true, tries, ago(before)
+	}
+}
+
+func forsaken(s *Snapshot) { s.Memory.Forsaken = true }
+
+func endedWith(code int) func(*Snapshot) {
+	return func(s *Snapshot) { s.Workload.ExitCode = code }
+}
+
 // holdingOlder holds, and was heard just now.
 func holdingOlder(steps ...func(*peer.Peer)) func(*Snapshot) {
 	return hears(youngerPeer(), append([]func(*peer.Peer){firstStart(thisBoot, time.Second), phase(peer.PhaseHolding), isTold}, steps...)...)
@@ -226,13 +302,102 @@ var _ = DescribeTable("A workload that ended early", decides,
 		with(serving(), crashed(time.Second), holdingOlder(), func(s *Snapshot) { s.Self.Restarted = false }), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("nobody older: end",
 		with(serving(), crashed(time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
-	Entry("the older one has ended since: stay",
-		with(serving(), crashed(time.Second), holdingOlder(isGone), func(s *Snapshot) { s.Memory.Lingers = true }), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for 100 ms: start it again",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(0, 100*time.Millisecond)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for the third time, for less than 400 ms: stay",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(2, 399*time.Millisecond)), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for the third time, for 400 ms: start it again",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(2, 400*time.Millisecond)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("for the hundredth time: there is a longest pause",
+		with(serving(), crashed(9*time.Second), holdingOlder(), lingered(99, 8*time.Second)), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one has ended since: start it again at once",
+		with(serving(), crashed(time.Second), holdingOlder(isGone), lingered(5, 0)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one was killed: start it again at once",
+		with(serving(), crashed(time.Second), holdingOlder(isDead), lingered(5, 0)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("the older one drains: start it again at once",
+		with(serving(), crashed(time.Second), holdingOlder(phase(peer.PhaseDraining)), lingered(5, 0)), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("and ends again after that: stay",
+		with(serving(), crashed(time.Second), holdingOlder(isGone), lingered(1, 199*time.Millisecond), forsaken), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("and ends again after that, for 200 ms: start it again",
+		with(serving(), crashed(time.Second), holdingOlder(isGone), lingered(1, 200*time.Millisecond), forsaken), WorkloadRun, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("with status 0: stay, it may be done",
+		with(serving(), crashed(time.Second), endedWith(0), holdingOlder(), lingered(0, time.Second)), WorkloadStay, peer.PhaseStarting, ReasonEndedEarly),
+	Entry("with status 0, and the older one has ended since: end",
+		with(serving(), crashed(time.Second), endedWith(0), holdingOlder(isGone), lingered(0, time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("a younger one serves and runs: end, the next start steps aside",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(0, time.Second), hears(youngerPeer(), inContainer("c"), func(p *peer.Peer) { p.Instance = id(3) }), answers(listed("c", "Running", created.Add(2*time.Minute)), ownListed("Running"))),
+		WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("told, after some tries: end",
+		with(serving(), crashed(time.Second), holdingOlder(), lingered(3, time.Second), told(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("the older one has ended: end",
 		with(serving(), crashed(time.Second), holdingOlder(isGone)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 	Entry("told: end",
 		with(serving(), crashed(time.Second), holdingOlder(), told(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
 )
+
+// crashedInHold is an instance that is told, and whose workload was ready and ended by
+// itself so long ago.
+func crashedInHold(before time.Duration, tries int) func(*Snapshot) {
+	return func(s *Snapshot) {
+		told(5 * time.Second)(s)
+		grace(time.Minute)(s)
+		s.Workload = WorkloadFacts{Started: true, EverReady: true, Ended: true, ExitCode: 7}
+		s.Memory.EndedAt, s.Memory.Tries = ago(before), tries
+	}
+}
+
+// comes is a successor that is not ready yet.
+func comes(s *Snapshot) {
+	hears(youngerPeer(), phase(peer.PhaseStarting))(s)
+	answers(otherListed("Running"), ownListed("Stopping"))(s)
+}
+
+var _ = DescribeTable("A workload that crashed during the hold", decides,
+	Entry("a successor is not ready: stay for 100 ms",
+		with(serving(), crashedInHold(99*time.Millisecond, 0), comes), WorkloadStay, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("a successor is not ready: start it again",
+		with(serving(), crashedInHold(100*time.Millisecond, 0), comes), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("again, before it was ready: with a longer pause",
+		with(serving(), crashedInHold(199*time.Millisecond, 1), comes, neverReady), WorkloadStay, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("again, before it was ready, for long enough: start it again",
+		with(serving(), crashedInHold(200*time.Millisecond, 1), comes, neverReady), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("the successor has crashed as well: start it again",
+		with(serving(), crashedInHold(time.Second, 0), hadSuccessor(time.Second), answers(otherListed("exited"), ownListed("Stopping"))), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+	Entry("the successor serves: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), bothAcking), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("nobody follows: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), answers(ownListed("Stopping"))), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("the hold is over: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), comes, grace(8*time.Second)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("it was never ready: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), comes, neverReady), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("it ended with status 0: end",
+		with(serving(), crashedInHold(time.Second, 0), comes, endedWith(0)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("somebody sent SIGTERM to it, too: end with its status",
+		with(serving(), crashedInHold(time.Second, 0), comes, endedWith(143)), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("only one may run: end, the successor starts then",
+		with(serving(), crashedInHold(time.Second, 0), comes, func(s *Snapshot) { s.Policy.Exclusive = true }), WorkloadStay, peer.PhaseGone, ReasonWorkloadEnded),
+	Entry("a crash loop long ago does not count",
+		with(serving(), crashedInHold(100*time.Millisecond, 5), comes, func(s *Snapshot) { s.Memory.Lingers = true }), WorkloadRun, peer.PhaseHolding, ReasonWorkloadCrashed),
+)
+
+func neverReady(s *Snapshot) { s.Workload.EverReady = false }
+
+var _ = Describe("A workload that crashed", func() {
+	It("waits longer each time, and anew once it runs", func() {
+		s := with(serving(), crashedInHold(100*time.Millisecond, 0), comes)
+		d := Decide(s)
+		Expect(d.Memory).To(And(HaveField("Tries", 1), HaveField("EndedAt", BeZero())))
+		s.Memory = d.Memory
+		d = Decide(s)
+		Expect(d.Workload).To(Equal(WorkloadStay))
+		Expect(d.Memory.EndedAt).To(Equal(now))
+		Expect(d.RequeueAfter).To(Equal(200 * time.Millisecond))
+		s.Memory = d.Memory
+		s.Workload = WorkloadFacts{Started: true}
+		Expect(Decide(s).Memory.EndedAt).To(BeZero())
+	})
+})
 
 var _ = DescribeTable("What is said at the end of a hold is for its cause alone",
 	func(s Snapshot, says, advises string) {
@@ -247,6 +412,12 @@ var _ = DescribeTable("What is said at the end of a hold is for its cause alone"
 		}
 	},
 	Entry("not ready", with(serving(), told(6500*time.Millisecond), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Stopping"))),
+		"no successor was ready in time", "raise stop_grace_period"),
+	Entry("not ready, told twice", with(serving(), told(20*time.Second), grace(time.Minute), pressed(6500*time.Millisecond), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Stopping"))),
+		"the second signal has shortened", ""),
+	Entry("settling, told twice", with(serving(), told(20*time.Second), grace(time.Minute), pressed(6500*time.Millisecond), bothAcking, settles(time.Minute)),
+		"the second signal has shortened", ""),
+	Entry("not ready, told twice, which has shortened nothing", with(serving(), told(6500*time.Millisecond), pressed(time.Second), hears(youngerPeer(), phase(peer.PhaseStarting)), answers(otherListed("Running"), ownListed("Stopping"))),
 		"no successor was ready in time", "raise stop_grace_period"),
 	Entry("settling", with(serving(), told(6500*time.Millisecond), bothAcking, settles(time.Minute)),
 		"not yet for policy.settle", "lower policy.settle"),

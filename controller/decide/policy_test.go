@@ -151,6 +151,18 @@ var _ = Describe("An exclusive instance", func() {
 		Expect(Decide(s).Own).To(BeFalse())
 	})
 
+	It("does not say that another one serves which is only prepared", func() {
+		says := func(ph peer.Phase, steps ...func(*Snapshot)) string {
+			s := with(serving(), releasedFor(time.Second, true), told(0), hears(youngerPeer(), phase(ph)), answers(otherListed("Running"), ownListed("Stopping")))
+			d := Decide(with(s, steps...))
+			Expect(d.Reason).To(Equal(ReasonHandedOver))
+			return d.Message
+		}
+		Expect(says(peer.PhasePrepared, exclusively(taken))).To(ContainSubstring("another instance takes over"))
+		Expect(says(peer.PhaseServing, exclusively(taken))).To(ContainSubstring("another instance serves"))
+		Expect(says(peer.PhaseServing)).To(ContainSubstring("another instance serves"))
+	})
+
 	It("notes when it takes the service back", func() {
 		d := Decide(with(serving(), exclusively(free), releasedFor(time.Minute, true), hears(youngerPeer(), isGone)))
 		Expect(d.Memory.AgainAt).To(Equal(now))

@@ -207,6 +207,11 @@ func world(r *rand.Rand) Snapshot {
 		s.Workload, s.Self.ListeningSince, s.Self.Restarted = WorkloadFacts{}, ago(upTo(time.Second)), r.IntN(2) == 0
 	case 1:
 		releasedFor(upTo(30*time.Second), r.IntN(2) == 0)(&s)
+	case 2:
+		s.Workload = WorkloadFacts{Started: true, Ended: true, EverReady: r.IntN(2) == 0, ExitCode: r.IntN(3)}
+		s.Self.ListeningSince, s.Self.Restarted = ago(upTo(20*time.Second)), r.IntN(2) == 0
+		s.Memory.EndedAt, s.Memory.Tries = ago(upTo(time.Second)), r.IntN(4)
+		s.Memory.Lingers, s.Memory.Forsaken = r.IntN(2) == 0, r.IntN(2) == 0
 	default:
 		s.Workload.Ready = r.IntN(4) > 0
 	}
@@ -307,7 +312,7 @@ var _ = Describe("Decide, on random snapshots", func() {
 		down := 0
 		worlds(func(_ *rand.Rand, s Snapshot) {
 			d := Decide(s)
-			if s.Memory.Drain != nil || s.Self.Told() || !steppedDown(d) || d.Exit {
+			if s.Memory.Drain != nil || s.Self.Told() || s.Workload.Ended || !steppedDown(d) || d.Exit {
 				return
 			}
 			down++

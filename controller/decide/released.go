@@ -127,6 +127,9 @@ func (w *world) serveAgain(drain *Drain) Decision {
 func (w *world) end(drain *Drain) Decision {
 	switch {
 	case drain.HandOver && (w.served() || w.anotherHolds()):
+		if w.Policy.Exclusive && !w.anotherServes() {
+			return w.exit(0, ReasonHandedOver, "the workload has ended and another instance takes over")
+		}
 		return w.exit(0, ReasonHandedOver, "the workload has ended and another instance serves")
 	case drain.HandOver:
 		d := w.exit(0, ReasonNobodyFollows, "the workload has ended, and the instance for which it did does not serve any more; why is in the log of its container")

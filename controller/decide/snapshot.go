@@ -58,7 +58,8 @@ const (
 	// relies on a younger peer that said that it serves.
 	silentAfter = 10 * time.Second
 	// uneasyAfter is the silence after which a released instance asks more
-	// often, and asks the Supervisor as well.
+	// often, and asks the Supervisor as well, and after which one whose drain has
+	// not taken its first step takes it back.
 	uneasyAfter = 2 * time.Second
 	// remeasure is how long a silence is measured anew after this process did not
 	// run for a while: what arrived meanwhile has not been read, and what was to be
@@ -74,6 +75,10 @@ const (
 	// earlier, and Supervisors since v14.13.10 fail with a container that does not
 	// run at that moment, so that its own fix is not applied.
 	lingerFor = 10 * time.Second
+	// retryPause is the pause before a workload that crashed is started again in the
+	// same container. It doubles each time, as the engine's pauses do.
+	retryPause       = 100 * time.Millisecond
+	retryPauseAtMost = 10 * time.Second
 	// ExitReserve is kept for the end of the process itself before SIGKILL.
 	ExitReserve = 500 * time.Millisecond
 	// listenFor is how long a restarted instance listens before it starts its
@@ -142,6 +147,15 @@ type Snapshot struct {
 // processor, from the last look at the world to the next one.
 type Stall struct{ From, To time.Time }
 
+// After is this stall as one with the last one before, if that has ended so shortly
+// before that silence could not be measured anew in between.
+func (s Stall) After(last Stall) Stall {
+	if !last.To.IsZero() && s.From.Sub(last.To) < remeasure {
+		s.From = earlier(s.From, last.From)
+	}
+	return s
+}
+
 // Self is what an instance knows about itself.
 type Self struct {
 	Instance   peer.InstanceID
@@ -186,6 +200,10 @@ type Answers struct {
 	RequestedAt, ReceivedAt time.Time
 	// Containers are the service's containers in that answer, newest first.
 	Containers []Listed
+	// AliveAt is when the Supervisor last answered a ping, so that a list is to be
+	// expected of it; zero: it did not, or what it answered was useless. Only an
+	// instance that is told pings.
+	AliveAt time.Time
 	// Failed tells that the last request brought no usable answer.
 	Failed bool
 	// Introduced: the Supervisor has answered once, or was asked often enough at
@@ -273,9 +291,13 @@ type Memory struct {
 	Successors []peer.ContainerID
 	// SuccessorLostAt is when the last successor was lost; zero: never.
 	SuccessorLostAt time.Time
+	// EndedAt is when the workload was seen to have ended by itself; zero: it has not.
+	// Tries is how often it was started again in this container.
+	EndedAt time.Time
+	Tries   int
 	// Lingers: the workload has ended by itself, early and not for the first time,
-	// while an older instance served.
-	Lingers bool
+	// while an older instance served. Forsaken: none did when it was looked at last.
+	Lingers, Forsaken bool
 	// MarkerWritten: this instance wrote the marker and has not removed it.
 	MarkerWritten bool
 	// AloneChecked is the PeerLostAt for which the marker question is settled.
@@ -294,8 +316,10 @@ type Drain struct {
 	// Delayed: the stop signal waits for policy.drain_delay, since somebody serves
 	// to whom a proxy can look away.
 	Delayed bool
-	// Unmet is what was still missing when the hold ended.
-	Unmet Unmet
+	// Unmet is what was still missing when the hold ended. Shortened: a second
+	// SIGTERM had it end sooner.
+	Unmet     Unmet
+	Shortened bool
 	// Aside: the workload was never started, a younger instance serves already.
 	Aside bool
 	// Completed: both signals held once more after the release.

@@ -53,7 +53,7 @@ func (w *world) told() Decision {
 
 // stepDown begins to drain if it is time to.
 func (w *world) stepDown(all []successor) (Decision, bool) {
-	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && !w.memory.HadSuccessor
+	hurried := w.Self.Hurry || !w.Self.PressedAt.IsZero() && !w.memory.HadSuccessor && !w.successorDied()
 	if w.deferred() && !hurried && !w.reached(w.holdEnds()) {
 		return Decision{}, false
 	}
@@ -74,7 +74,7 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 			if missing == UnmetSettle {
 				why = ReasonHoldEnded
 			}
-			return w.drain(Drain{Reason: why, For: s.Instance, HandOver: true, Unmet: missing}), true
+			return w.drain(Drain{Reason: why, For: s.Instance, HandOver: true, Unmet: missing, Shortened: w.shortened()}), true
 		}
 		if i == 0 || missing < unmet {
 			unmet = missing
@@ -86,7 +86,7 @@ func (w *world) stepDown(all []successor) (Decision, bool) {
 	case len(all) == 0 && w.noSuccessor():
 		return w.drain(Drain{Reason: ReasonNoSuccessor}), true
 	case w.reached(w.holdEnds()):
-		return w.drain(Drain{Reason: ReasonHoldEnded, Unmet: unmet}), true
+		return w.drain(Drain{Reason: ReasonHoldEnded, Unmet: unmet, Shortened: w.shortened()}), true
 	}
 	return Decision{}, false
 }
@@ -125,8 +125,15 @@ const (
 	UnmetAnybody            // nobody was known, and nobody said that there is none
 )
 
-// text says it in words, and advises for its cause alone.
-func (u Unmet) text() string {
+// text says it in words, and advises for its cause alone. A longer grace period is
+// no cure for a hold that a second SIGTERM has shortened.
+func (u Unmet) text(shortened bool) string {
+	switch {
+	case shortened && u == UnmetSettle:
+		return "told to stop twice, and the hold is over, which the second signal has shortened: the successor serves, but not yet for policy.settle"
+	case shortened && (u == UnmetReady || u == UnmetNothing):
+		return "told to stop twice, and the hold is over, which the second signal has shortened: no successor was ready by then"
+	}
 	switch u {
 	case UnmetSettle:
 		return "told to stop, and the hold is over: the successor serves, but not yet for policy.settle; raise stop_grace_period in the compose file and service.stop_grace_period alike, or lower policy.settle"
@@ -199,6 +206,8 @@ func (w *world) noSuccessor() bool {
 		return false // a rotated key is a hand-over; a list without this container tells nothing
 	case !w.RefusedAt.IsZero() && !w.RefusedAt.Before(w.Self.ToldAt):
 		return false // somebody of this service is there, who cannot be understood
+	case w.aliveSinceLoss():
+		return false // the Supervisor is there: its list comes
 	}
 	// Nobody answers: what was not heard by now is not there. After a loss the
 	// Supervisor gets a moment to answer.
@@ -214,6 +223,14 @@ func (w *world) noSuccessor() bool {
 func (w *world) answeredSinceLoss() bool {
 	lost := later(w.Self.ToldAt, w.memory.SuccessorLostAt)
 	return !w.Policy.SupervisorOff && !w.Supervisor.RequestedAt.Before(lost)
+}
+
+// aliveSinceLoss reports whether the Supervisor has answered a ping since the
+// signal, and since the last successor was lost: it hung for a while, perhaps, and
+// the list is still to come.
+func (w *world) aliveSinceLoss() bool {
+	alive := w.Supervisor.AliveAt
+	return !w.Policy.SupervisorOff && !alive.IsZero() && !alive.Before(later(w.Self.ToldAt, w.memory.SuccessorLostAt))
 }
 
 // listsSelf reports whether the list has this instance's container or, where its
@@ -235,8 +252,9 @@ func (w *world) listsSelf() bool {
 // successorDied reports whether there was a successor that has ended without
 // having been told to stop: it crashed, or was killed. The engine starts it
 // again, or the next release follows, or nobody; in no case does anybody gain
-// if this instance, which serves, ends early. A container that is no longer
-// listed was removed on purpose.
+// if this instance, which serves, ends early. The same holds if its container was
+// removed without a SIGTERM, by docker rm -f. One that was only ever listed may
+// have been stopped in silence before it was removed.
 func (w *world) successorDied() bool {
 	if !w.memory.EverSuccessor {
 		return false
@@ -249,17 +267,22 @@ func (w *world) successorDied() bool {
 			}
 		}
 	}
-	if w.answeredSinceLoss() {
-		return false
-	}
-	// Nobody can be asked. What was heard since the signal, and has not said that it
-	// was told, has not ended on purpose.
+	// What was heard since the signal, and has not said that it was told, has not
+	// ended on purpose. An answer tells more of a container that it lists.
+	answered := w.answeredSinceLoss()
 	for i := range w.Peers {
-		if p := &w.Peers[i]; !p.Legacy && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) {
+		p := &w.Peers[i]
+		if !p.Legacy && !p.Told && !p.LastHeard.Before(w.Self.ToldAt) && (!answered || w.removed(p.Container)) {
 			return true
 		}
 	}
 	return false
+}
+
+// removed reports whether that container was a successor's and is no longer listed,
+// although nobody in it was told.
+func (w *world) removed(id peer.ContainerID) bool {
+	return slices.Contains(w.memory.Successors, id) && w.listsSelf() && w.find(id) == nil && !w.wasTold(id)
 }
 
 // rememberSuccessors notes when the last successor was lost. A list without this
@@ -350,12 +373,7 @@ func (w *world) listedSuccessors(heard []successor) []successor {
 				return true
 			}
 		}
-		for i := range w.Peers {
-			if p := &w.Peers[i]; p.Container == id && p.Told {
-				return true // it was told: none until another process speaks from there
-			}
-		}
-		return false
+		return w.wasTold(id) // none until another process speaks from there
 	}
 	ownSeen := w.Self.Container != ""
 	var all []successor

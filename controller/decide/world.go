@@ -90,6 +90,15 @@ func (w *world) live(p *peer.Peer) bool {
 	return w.vouched(p) || !p.LastHeard.IsZero() && !w.reached(w.silence(p.LastHeard, liveWithin))
 }
 
+// uneasy reports whether the peer, which is asked all the time, was not heard for
+// too long to be relied upon. One of handover-lib cannot be asked.
+func (w *world) uneasy(p *peer.Peer) bool {
+	if p.Legacy {
+		return !w.heard(p, liveWithin)
+	}
+	return p.LastHeard.IsZero() || w.reached(w.silence(p.LastHeard, uneasyAfter))
+}
+
 // heard reports whether the peer was heard within that time. A handover-lib
 // peer gets longer.
 func (w *world) heard(p *peer.Peer, within time.Duration) bool {
@@ -117,15 +126,17 @@ func (w *world) absent(p *peer.Peer) bool {
 // endedUntold reports whether the container has run and ended, and nothing tells
 // that it was told to stop.
 func (w *world) endedUntold(c *Listed) bool {
-	if !c.Status.Ended() || c.Stopped || c.Unnamed {
-		return false
-	}
+	return c.Status.Ended() && !c.Stopped && !c.Unnamed && !w.wasTold(c.Short())
+}
+
+// wasTold reports whether a process in that container has said that it was told.
+func (w *world) wasTold(id peer.ContainerID) bool {
 	for i := range w.Peers {
-		if p := &w.Peers[i]; p.Told && p.Container == c.Short() {
-			return false
+		if p := &w.Peers[i]; p.Told && p.Container == id {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // running tells what the Supervisor says of that peer's container, and why it

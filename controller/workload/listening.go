@@ -169,6 +169,10 @@ func visibleSockets(own []int) (seen map[string]bool, strangers []int) {
 // its age may begin to listen, and be followed from then on.
 const lateWithin = 2 * time.Minute
 
+// latePause is the longest pause between two looks for it. Until it listens, nobody
+// may be served.
+const latePause = 2 * time.Second
+
 // listening prepares readiness auto, before the workload is started.
 func (r *run) listening(rd Readiness) func(context.Context) {
 	before, err := listeningSockets()
@@ -201,16 +205,22 @@ func (r *run) watchListening(ctx context.Context, rd Readiness, p *listeningProb
 	r.w.log.Warn("workload taken for ready because of its age", "after", time.Since(r.started).Round(time.Millisecond),
 		"because", why, "hint", "set one of readiness.http, tcp, command, file or notify to be exact")
 	r.setReady(true, "alive long enough")
-	for pause := rd.Period; time.Since(r.started) < lateWithin; pause *= 2 {
-		if !sleep(ctx, pause) {
-			return
-		}
-		if found, err := probeOnce(ctx, rd.Timeout, probe); err == nil {
-			r.w.log.Warn("workload listens only now, and was taken for ready before: until now nobody may have served",
-				"after", time.Since(r.started).Round(time.Millisecond), "because", found,
-				"hint", "set one of readiness.http, tcp, command, file or notify, and a stop_grace_period that is long enough for it")
-			r.poll(ctx, rd, probe, nil)
-			return
-		}
+	if found, listens := r.listensLate(ctx, rd, probe); listens {
+		r.w.log.Warn("workload listens only now, and was taken for ready before: until now nobody may have served",
+			"after", time.Since(r.started).Round(time.Millisecond), "because", found,
+			"hint", "set one of readiness.http, tcp, command, file or notify, and a stop_grace_period that is long enough for it")
+		r.poll(ctx, rd, probe, nil)
 	}
+}
+
+// listensLate waits for as long as a workload that was taken for ready may begin to
+// listen, and reports whether it did.
+func (r *run) listensLate(ctx context.Context, rd Readiness, p probe) (found string, listens bool) {
+	for pause := rd.Period; time.Since(r.started) < lateWithin && sleep(ctx, pause); {
+		if found, err := probeOnce(ctx, rd.Timeout, p); err == nil {
+			return found, true
+		}
+		pause = min(2*pause, max(latePause, rd.Period))
+	}
+	return "", false
 }

@@ -310,6 +310,17 @@ func (r *run) finish(preStop *process) {
 	}
 }
 
+// clear kills what a run that ended by itself has left, before the next one is
+// started in the same container: it may have the port. After a drain that is done.
+func (r *run) clear() {
+	if r.main.swept || r.w.options.Exclusive || !r.w.reaper.adopts {
+		return
+	}
+	if n := r.w.reaper.sweep(r.origin, time.Now().Add(sweepTime)); n > 0 {
+		r.w.log.Warn("processes of the workload do not die", "count", n)
+	}
+}
+
 // watched is closed when the readiness watch has ended.
 func (r *run) watched() <-chan struct{} {
 	done := make(chan struct{})

@@ -145,6 +145,7 @@ func (w *Workload) Start() error {
 		return ErrRunning
 	case earlier != nil:
 		waitUntil(earlier.watched(), time.Now().Add(sweepTime)) // a readiness command
+		earlier.clear()
 	}
 	r, err := w.prepare()
 	if err != nil {

@@ -735,7 +735,9 @@ func (w *world) checkStart(p *process) {
 			w.violate("x", "%s starts its exclusive workload while that of %s runs", p.name(), q.name())
 		}
 	}
-	if !p.toldAt.IsZero() && p.release.Standby == 0 && p.awake(p.toldAt, time.Now()) > 0 {
+	// Docker does not restart what crashes while it is being stopped.
+	crashed := p.work.state.Run > 0 && p.work.drained != p.work.state.Run
+	if !p.toldAt.IsZero() && p.release.Standby == 0 && !crashed && p.awake(p.toldAt, time.Now()) > 0 {
 		w.violate("word", "%s starts its workload although it was told to stop", p.name())
 	}
 }

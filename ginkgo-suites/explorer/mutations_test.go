@@ -97,7 +97,7 @@ var mutations = []mutation{
 	{name: "exclusive: gives up the right before the workload has ended", file: "decide/decide.go",
 		old: "w.Workload.Started && !w.Workload.Ended,", new: "w.Workload.Started && !w.Workload.Ended && w.memory.Drain == nil,"},
 	{name: "loop: the time of the signal moves", file: "look.go",
-		old: "	now := time.Now()\n	switch {\n	case now.Sub(began)", new: "	now := time.Now()\n	if c.self.Told() {\n		c.self.ToldAt = now\n	}\n	switch {\n	case now.Sub(began)"},
+		old: "	now := time.Now()\n	c.noteStall(", new: "	now := time.Now()\n	if c.self.Told() {\n		c.self.ToldAt = now\n	}\n	c.noteStall("},
 	{name: "loop: does not look again by itself", file: "controller.go",
 		old: "		timer.Reset(next.RequeueAfter)", new: "		_ = timer"},
 	{name: "loop: a new plan for a drain is not passed on", file: "controller.go",

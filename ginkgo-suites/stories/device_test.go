@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -42,6 +43,7 @@ type device struct {
 	mu         sync.Mutex
 	containers []*container
 	trouble    error // what the Supervisor answers instead
+	refusal    error // the same, but pings are answered
 	clock      time.Duration
 	requests   int
 	slow       time.Duration // how much longer it takes to answer
@@ -126,9 +128,10 @@ type container struct {
 
 // plan says how a container's workload behaves.
 type plan struct {
-	readyAfter time.Duration // 0: at once; negative: never
-	drains     time.Duration // how long its work takes after the stop signal
-	hangs      bool          // ignores the stop signal
+	readyAfter time.Duration   // 0: at once; negative: never
+	drains     time.Duration   // how long its work takes after the stop signal
+	hangs      bool            // ignores the stop signal
+	crashes    []time.Duration // how long each of its first runs lasts, which ends with status 3
 	policy     func(*decide.Policy)
 	anonymous  bool
 	unreadable bool
@@ -477,6 +480,13 @@ func (d *device) breaks(err error) {
 	d.trouble = err
 }
 
+// refuses makes the Supervisor answer with an error, but to pings.
+func (d *device) refuses(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refusal = err
+}
+
 func (s *supervisorFake) View(ctx context.Context) (supervisor.View, error) {
 	v := supervisor.View{RequestedAt: time.Now()}
 	s.mu.Lock()
@@ -504,8 +514,8 @@ func (s *supervisorFake) View(ctx context.Context) (supervisor.View, error) {
 	case takes >= timeout:
 		return supervisor.View{}, &supervisor.Error{Op: "view", Kind: supervisor.KindTimeout, Err: context.DeadlineExceeded}
 	}
-	if s.trouble != nil {
-		return supervisor.View{}, s.trouble
+	if err := cmp.Or(s.trouble, s.refusal); err != nil {
+		return supervisor.View{}, err
 	}
 	v.ReceivedAt = time.Now()
 	for _, c := range s.containers {

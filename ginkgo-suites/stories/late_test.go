@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/handover-controller/handover/controller"
 	"github.com/handover-controller/handover/peer"
+	"github.com/handover-controller/handover/supervisor"
 
 	"github.com/handover-controller/handover/controller/decide"
 )
@@ -50,6 +52,26 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 		Expect(a.phase()).To(Equal("ended"))
 		Expect(b.phase()).To(Equal("serving"))
 		d.expectNoOutage()
+	})
+
+	story("measures silence anew after the last of two times in which it did not run", func(d *device) {
+		var until atomic.Int64
+		stops := func(t time.Duration) {
+			until.Store(time.Now().Add(t).UnixNano())
+			d.wait(t + 20*time.Millisecond)
+		}
+		d.peers = func(n *peer.Node) controller.Peers { return stopped{n, &until} }
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.peers = nil
+		d.breaks(errDown)
+		a.term()
+		d.wait(50 * time.Millisecond)
+		stops(3500 * time.Millisecond)
+		stops(600 * time.Millisecond)
+		d.wait(900 * time.Millisecond)
+		Expect(a.phase()).To(Equal("holding"))
+		d.wait(200 * time.Millisecond)
+		Expect(a.phase()).To(Equal("ended"))
 	})
 
 	story("takes a drain back when the new one dies before the stop signal", func(d *device) {
@@ -94,6 +116,38 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 		Expect(a.phase()).To(Equal("holding"))
 	})
 
+	for _, hung := range []time.Duration{2200 * time.Millisecond, 2700 * time.Millisecond, 8 * time.Second} {
+		story("finds a successor that is only listed, although what it asked within "+hung.String()+" is never answered", func(d *device) {
+			a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+			d.create("b").set("Running")
+			d.hangs(1000)
+			a.term()
+			d.wait(hung)
+			d.hangs(0)
+			d.wait(1200 * time.Millisecond)
+			Expect(a.phase()).To(Equal("holding"))
+			Expect(string(a.state().Reason)).To(Equal("Holding"), "it has been told since")
+			Expect(d.mostAtOnce()).To(BeNumerically("<=", 3))
+		})
+	}
+
+	story("stops soon when the Supervisor lives and its answers are useless", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.refuses(&supervisor.Error{Op: "view", Kind: supervisor.KindServer, StatusCode: 500})
+		a.term()
+		d.wait(4 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+	})
+
+	story("hears a Supervisor that takes four seconds to answer", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.create("b").set("Running")
+		d.slow = 4 * time.Second
+		a.term()
+		d.wait(5 * time.Second)
+		Expect(string(a.state().Reason)).To(Equal("Holding"))
+	})
+
 	story("hands over although each answer takes longer than two poll intervals", func(d *device) {
 		d.slow = 2200 * time.Millisecond
 		a := beginsOld(d, plan{policy: graceOf(30 * time.Second)})
@@ -116,23 +170,84 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 })
 
 var _ = Describe("A new instance in a crash loop beside an old one", func() {
-	story("stays until it is ten seconds old, from its second try on", func(d *device) {
+	story("stays until it is ten seconds old, from its second try on, and tries again and again", func(d *device) {
 		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
-		b := d.start("b", plan{readyAfter: -1})
+		b := d.start("b", plan{readyAfter: -1, crashes: []time.Duration{time.Second}})
 		a.term()
-		d.wait(time.Second)
-		b.workload.exit(3)
-		d.wait(soon)
+		d.wait(time.Second + soon)
 		Expect(b.phase()).To(Equal("ended"), "the first time it is tried again at once")
-		b.run(plan{readyAfter: -1})
-		d.wait(time.Second)
-		b.workload.exit(3)
-		d.wait(8 * time.Second)
+		b.run(plan{readyAfter: -1, crashes: slices.Repeat([]time.Duration{100 * time.Millisecond}, 100)})
+		d.wait(9 * time.Second)
 		Expect(b.phase()).To(Equal("starting"))
 		Expect(string(b.state().Reason)).To(Equal("EndedEarly"))
+		Expect(b.workload.State().Run).To(BeNumerically("~", 7, 1), "its pauses grow")
 		d.wait(2 * time.Second)
 		Expect(b.phase()).To(Equal("ended"))
 		Expect(b.code).To(Equal(3))
 		Expect(a.phase()).To(Equal("holding"))
+	})
+
+	story("takes over within a hold of the default length, if its third try succeeds", func(d *device) {
+		a := beginsOld(d, plan{})
+		b := d.start("b", plan{readyAfter: time.Second, crashes: []time.Duration{200 * time.Millisecond}})
+		a.term()
+		d.wait(300 * time.Millisecond)
+		b.run(plan{readyAfter: time.Second, crashes: []time.Duration{200 * time.Millisecond}})
+		d.wait(5 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(b.phase()).To(Equal("serving"))
+		d.expectNoOutage()
+	})
+
+	story("starts again at once when the old one ends", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		b := d.start("b", plan{readyAfter: -1, crashes: []time.Duration{10 * time.Millisecond}})
+		d.wait(100 * time.Millisecond)
+		b.run(plan{readyAfter: 0, crashes: slices.Repeat([]time.Duration{time.Millisecond}, 6)})
+		d.wait(3500 * time.Millisecond) // in its pause of 3.2 s
+		Expect(string(b.state().Reason)).To(Equal("EndedEarly"))
+		Expect(b.state().Workload.Ready).To(BeFalse())
+		a.term()
+		a.controller.Interrupt()
+		d.wait(soon)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(b.phase()).To(Equal("serving"))
+	})
+})
+
+var _ = Describe("An old instance whose workload crashes while it holds", func() {
+	story("starts it again, as often as the engine would", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		b := d.start("b", plan{readyAfter: 20 * time.Second})
+		a.term()
+		d.wait(3 * time.Second)
+		a.workload.exit(7)
+		d.wait(90 * time.Millisecond)
+		Expect(d.serving()).To(BeEmpty())
+		Expect(a.phase()).To(Equal("holding"))
+		Expect(string(a.state().Reason)).To(Equal("WorkloadCrashed"))
+		d.wait(20 * time.Millisecond)
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		a.workload.exit(7)
+		d.wait(190 * time.Millisecond)
+		Expect(d.serving()).To(BeEmpty())
+		d.wait(20 * time.Millisecond)
+		Expect(d.serving()).To(Equal([]string{"a"}))
+		d.wait(20 * time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(a.code).To(BeZero())
+		Expect(b.phase()).To(Equal("serving"))
+	})
+
+	story("ends with its status where the successor serves by then", func(d *device) {
+		a := beginsOld(d, plan{policy: func(p *decide.Policy) { p.StopGracePeriod, p.Settle = time.Minute, 0 }})
+		b := d.start("b", plan{readyAfter: 3 * time.Second})
+		a.term()
+		d.wait(2950 * time.Millisecond)
+		a.workload.exit(7)
+		d.wait(soon + 50*time.Millisecond)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(a.code).To(Equal(7))
+		Expect(b.phase()).To(Equal("serving"))
 	})
 })

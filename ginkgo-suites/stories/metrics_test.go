@@ -118,7 +118,7 @@ var _ = Describe("Metrics and events", func() {
 	})
 
 	story("count a hold that was too short where it can still be read", func(d *device) {
-		a := beginsOld(d, plan{})
+		a := beginsOld(d, plan{drains: 5 * time.Millisecond})
 		b := d.start("b", plan{readyAfter: time.Minute})
 		d.wait(25 * time.Millisecond)
 		a.term()
@@ -128,9 +128,33 @@ var _ = Describe("Metrics and events", func() {
 		Expect(a.last("HoldEnded").Type).To(Equal("Normal"), "the end; the beginning of the drain was the warning")
 		Expect(b.metric("handover_unready_takeovers_total")).To(BeEquivalentTo(1))
 		Expect(b.last("NobodyServes").Type).To(Equal("Warning"))
+		Expect(b.last("NobodyServes").Message).To(ContainSubstring("raise stop_grace_period"))
 		d.wait(time.Minute)
 		count, _ := b.stage("takeover")
 		Expect(count).To(BeZero())
+	})
+
+	story("count no hold that was too short where the old one's service ended by itself", func(d *device) {
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		b := d.start("b", plan{readyAfter: time.Minute})
+		a.term()
+		d.wait(5 * time.Second)
+		a.workload.exit(0)
+		d.wait(time.Second)
+		Expect(a.phase()).To(Equal("ended"))
+		Expect(b.metric("handover_unready_takeovers_total")).To(BeZero())
+		Expect(b.last("NobodyServes").Message).To(And(ContainSubstring("ended by itself"), Not(ContainSubstring("raise"))))
+	})
+
+	story("say of a second SIGTERM only what is known", func(d *device) {
+		d.policy.SupervisorOff = true
+		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
+		d.start("b", plan{readyAfter: time.Minute})
+		a.term()
+		d.wait(time.Second)
+		a.controller.Tell()
+		d.wait(soon)
+		Expect(a.last("ToldAgain").Message).To(And(ContainSubstring("nothing tells"), Not(ContainSubstring("was not restarted"))))
 	})
 
 	story("count nothing of that for a plain stop", func(d *device) {

@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -200,13 +201,12 @@ var _ = Describe("A Supervisor that waits (up to 14.13.9)", func() {
 
 	story("a crash loop of the younger one never takes the service away for long", func(d *device) {
 		a := beginsOld(d, plan{})
-		b := d.start("b", plan{})
-		for range 20 {
-			d.wait(700 * time.Millisecond)
-			b.workload.exit(1)
-			<-b.over // from the second time on, it stays until it is ten seconds old
+		dies := plan{crashes: slices.Repeat([]time.Duration{700 * time.Millisecond}, 100)}
+		b := d.start("b", dies)
+		for range 20 { // from the second time on, each lasts until it is ten seconds old, or crashes after that
+			<-b.over
 			d.wait(300 * time.Millisecond)
-			b.run(plan{})
+			b.run(dies)
 		}
 		Expect(a.phase()).To(Equal("serving"), "after the first time it trusts nobody who does not last")
 		d.mu.Lock()

@@ -74,6 +74,9 @@ func (w *workloadFake) Start() error {
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if run := w.state.Run; run <= len(w.plan.crashes) {
+		w.later(w.plan.crashes[run-1], ended(3))
+	}
 	if w.plan.readyAfter >= 0 {
 		w.later(w.plan.readyAfter, func(s *workload.State) {
 			s.Ready, s.EverReady, s.ReadySince = true, true, time.Now()

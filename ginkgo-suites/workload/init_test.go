@@ -3,6 +3,7 @@ package workload_test
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -133,6 +134,22 @@ var _ = Describe("The end of a drain", func() {
 			Expect(h.state().ExitCode).To(Equal(5))
 			Expect(h.state().Killed).To(BeFalse())
 			Eventually(zombies).WithArguments(h.pid()).Should(BeZero())
+		}, both)
+
+	DescribeTable("comes late, before the next start, for one that ended by itself: it may have the port",
+		func(l launch) {
+			m, flag := mark(), filepath.Join(GinkgoT().TempDir(), "again")
+			h := l.host(settings{
+				Argv: []string{"sh", "-c", `
+					[ -e $1 ] && { echo again; exec sleep 1000; }
+					: > $1; sleep $0 & setsid sh -c 'sleep $0 & sleep $0; true' $0 &
+					while [ $(ps -ww -eo args | grep -c "^sleep $0") -lt 3 ]; do sleep 0.01; done; exit 3`, m, flag},
+				Runs: 2,
+			})
+			Eventually(h.text).Should(ContainSubstring("again"))
+			Expect(fmt.Sprint(withMark(m))).NotTo(ContainSubstring("sleep " + m))
+			h.signal(syscall.SIGTERM)
+			Expect(h.exit()).To(Equal(143))
 		}, both)
 
 	DescribeTable("comes although the workload multiplies",

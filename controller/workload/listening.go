@@ -169,10 +169,6 @@ func visibleSockets(own []int) (seen map[string]bool, strangers []int) {
 // its age may begin to listen, and be followed from then on.
 const lateWithin = 2 * time.Minute
 
-// latePause is the longest pause between two looks for it. Until it listens, nobody
-// may be served.
-const latePause = 2 * time.Second
-
 // listening prepares readiness auto, before the workload is started.
 func (r *run) listening(rd Readiness) func(context.Context) {
 	before, err := listeningSockets()
@@ -214,13 +210,13 @@ func (r *run) watchListening(ctx context.Context, rd Readiness, p *listeningProb
 }
 
 // listensLate waits for as long as a workload that was taken for ready may begin to
-// listen, and reports whether it did.
+// listen, and reports whether it did. Until then nobody may be served, so it looks
+// often at first: each pause is a fifth of the workload's age.
 func (r *run) listensLate(ctx context.Context, rd Readiness, p probe) (found string, listens bool) {
-	for pause := rd.Period; time.Since(r.started) < lateWithin && sleep(ctx, pause); {
+	for age := time.Since(r.started); age < lateWithin && sleep(ctx, max(rd.Period, age/5)); age = time.Since(r.started) {
 		if found, err := probeOnce(ctx, rd.Timeout, p); err == nil {
 			return found, true
 		}
-		pause = min(2*pause, max(latePause, rd.Period))
 	}
 	return "", false
 }

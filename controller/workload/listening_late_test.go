@@ -11,10 +11,10 @@ import (
 // TestListensLate is no Ginkgo suite: it needs a bubble of virtual time.
 func TestListensLate(t *testing.T) {
 	for listens, want := range map[time.Duration]struct{ noticed, asked time.Duration }{
-		7 * time.Second:   {noticed: 9 * time.Second},
-		61 * time.Second:  {noticed: 63 * time.Second},
-		119 * time.Second: {noticed: 121 * time.Second},
-		time.Hour:         {asked: 122 * time.Second}, // idle from then on
+		7 * time.Second:   {noticed: 8400 * time.Millisecond},
+		61 * time.Second:  {noticed: 74 * time.Second},
+		119 * time.Second: {noticed: 143 * time.Second},
+		time.Hour:         {asked: 144 * time.Second}, // idle from then on
 	} {
 		t.Run(listens.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestListensLateEnds(t *testing.T) {
 			asked++
 			return "", errors.New("not yet")
 		})
-		if ok || asked != 1 {
+		if ok || asked != 2 {
 			t.Errorf("listens: %v, asked %d times", ok, asked)
 		}
 	})

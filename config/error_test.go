@@ -79,6 +79,8 @@ var _ = Describe("Errors", func() {
 		Entry("URL with a bad port", "readiness: {http: 'http://x:99999/'}", 1, "readiness.http", "http://x:99999/", "out of range", ""),
 		Entry("no URL", "supervisor: {address: '127.0.0.1:48484'}", 1, "supervisor.address", "127.0.0.1:48484", "is not a URL", "http://"),
 		Entry("a path of the Supervisor", "supervisor: {address: 'http://10.0.0.1:48484/v2/'}", 1, "supervisor.address", "http://10.0.0.1:48484/v2/", "has a path", "without user, path"),
+		Entry("a URL for a host name", "status: {names: 'https://device.example.com/'}", 1, "status.names", "https://device.example.com/", "is no host name", "a host name or a list of them"),
+		Entry("host names in brackets", "status: {names: []}", 1, "status.names", "[]", "is an empty list", ""),
 		Entry("no port", "readiness: {tcp: localhost}", 1, "readiness.tcp", "localhost", "is not host:port", ""),
 		Entry("port name", "readiness: {tcp: 'localhost:http'}", 1, "readiness.tcp", "localhost:http", "not a number", ""),
 		Entry("port zero to connect to", "readiness: {tcp: 'localhost:0'}", 1, "readiness.tcp", "localhost:0", "out of range", "from 1"),

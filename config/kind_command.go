@@ -75,13 +75,25 @@ func secretList() kind {
 		}
 		return secrets, nil
 	}
-	return kind{
-		allowed:   "a string or a list of strings, none of them empty",
-		zero:      []Secret(nil),
-		show:      showSecrets,
-		parseList: parseList,
-		parse:     func(s string) (any, *fault) { return parseList([]string{s}) },
+	k := oneOrMore(parseList)
+	k.allowed, k.zero, k.show = "a string or a list of strings, none of them empty", []Secret(nil), showSecrets
+	return k
+}
+
+// oneOrMore is one text or a list of them: one is a list of one.
+func oneOrMore(parseList func([]string) (any, *fault)) kind {
+	return kind{parseList: parseList, parse: func(s string) (any, *fault) { return parseList([]string{s}) }}
+}
+
+// showOneOrMore writes a list of texts, and a single one without the list.
+func showOneOrMore(texts []string) string {
+	switch len(texts) {
+	case 0:
+		return yamlQuoted("")
+	case 1:
+		return yamlQuoted(texts[0])
 	}
+	return flowList(texts)
 }
 
 // notRedacted refuses what is printed in place of a secret, so that a printed
@@ -105,11 +117,5 @@ func showSecrets(v any) string {
 	for i, s := range secrets {
 		texts[i] = s.String()
 	}
-	switch len(texts) {
-	case 0:
-		return yamlQuoted("")
-	case 1:
-		return yamlQuoted(texts[0])
-	}
-	return flowList(texts)
+	return showOneOrMore(texts)
 }

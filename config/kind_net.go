@@ -53,6 +53,9 @@ const anyHost = "*"
 // hostNames is one host name or a list of them.
 func hostNames() kind {
 	parseList := func(texts []string) (any, *fault) {
+		if len(texts) == 0 {
+			return nil, faultf("is an empty list").suggest("leave the key out for none")
+		}
 		for _, s := range texts {
 			if f := oneLine(s); f != nil {
 				return nil, f
@@ -63,24 +66,13 @@ func hostNames() kind {
 		}
 		return texts, nil
 	}
-	return kind{
-		allowed:   "a host name or a list of them, such as device.example.com; * is any",
-		zero:      []string(nil),
-		show:      showHostNames,
-		parseList: parseList,
-		parse:     func(s string) (any, *fault) { return parseList([]string{s}) },
+	k := oneOrMore(parseList)
+	k.allowed, k.zero = "a host name or a list of them, such as device.example.com; * is any", []string(nil)
+	k.show = func(v any) string {
+		names, _ := v.([]string)
+		return showOneOrMore(names)
 	}
-}
-
-func showHostNames(v any) string {
-	switch names, _ := v.([]string); len(names) {
-	case 0:
-		return yamlQuoted("")
-	case 1:
-		return yamlQuoted(names[0])
-	default:
-		return flowList(names)
-	}
+	return k
 }
 
 // hostPort is host:port, with ports from lowest. The host may be empty.

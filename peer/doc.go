@@ -35,7 +35,8 @@
 //   - Without a secret, anybody who can send to the group can pretend to be a
 //     peer, or, where no folder shows that it lives, a peer's next process or to be
 //     gone in its name, until that peer speaks again. So the Supervisor's word is
-//     needed before an instance ends itself. Nine-byte datagrams of handover-lib can always be forged and replayed.
+//     needed before an instance ends itself. Nine-byte datagrams of handover-lib can
+//     always be forged and replayed.
 //   - The age of what earlier versions said, and handover-lib: receipt counts.
 //   - Delivery. Datagrams get lost; under a flood most of them. Peers shows
 //     what was heard, and when; silence proves nothing.

@@ -185,17 +185,23 @@ var _ = Describe("A look at a peer's files", func() {
 			Expect(os.WriteFile(p.path(id, announcedSuffix), raw, 0o644)).To(Succeed())
 			p.look(id, sighting{written: true, told: time.Now()})
 			Eventually(told).Should(Receive(&word))
-			for e := p.entries[id]; e != nil && !e.vouched.IsZero(); e = nil {
+			if e := p.entries[id]; e != nil {
 				fresh = e.vouched
 			}
 			return word, fresh
 		}
 
-		It("takes it for no newer, and it is not made newer by being written again", func() {
+		// muted watches a folder in which it cannot ask, and in which the instance lives.
+		muted := func() (*folderPeers, <-chan found) {
 			p, told := lookout()
 			p.watch = &folderWatch{}
 			p.folder.mute.Store(true)
 			p.locks(id)
+			return p, told
+		}
+
+		It("takes it for no newer, and it is not made newer by being written again", func() {
+			p, told := muted()
 			word, fresh := sent(p, told, 10*time.Second)
 			Expect(word.received.Time).To(BeTemporally("~", time.Now().Add(-10*time.Second), time.Second))
 			Expect(fresh).To(BeTemporally("~", time.Now().Add(5*time.Second), time.Second), "15 s after it was sent")
@@ -206,10 +212,7 @@ var _ = Describe("A look at a peer's files", func() {
 		})
 
 		It("vouches for nothing that is too old, however new the file is", func() {
-			p, told := lookout()
-			p.watch = &folderWatch{}
-			p.folder.mute.Store(true)
-			p.locks(id)
+			p, told := muted()
 			_, fresh := sent(p, told, 16*time.Second)
 			Expect(fresh).To(BeZero())
 		})

@@ -115,7 +115,7 @@ func keepRecord(path string, own firstStartRecord) (kept *firstStartRecord, rest
 // its place. A folder that does not exist is made by this process, in the last one on
 // the way that does.
 func exposed(dir string) error {
-	if err := led(dir); err != nil {
+	if err := foreignLink(dir); err != nil {
 		return err
 	}
 	info, err := os.Stat(dir)
@@ -142,8 +142,8 @@ func exposed(dir string) error {
 	return nil
 }
 
-// led says which link of another user is on the way to the folder.
-func led(dir string) error {
+// foreignLink says which link of another user is on the way to the folder.
+func foreignLink(dir string) error {
 	folder, _, err := trusted.OpenFolder(filepath.Join(dir, "any"))
 	if err == nil {
 		return folder.Close()

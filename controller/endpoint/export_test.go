@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"log/slog"
+	"net"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,20 @@ var NewSparing = func(next slog.Handler) slog.Handler { return &sparing{next: ne
 
 // IsMain reports whether a process is the one that an init runs.
 var IsMain = isMain
+
+// TurnsOut fills a socket's gate with known or unknown clients, lets one more in, and
+// returns which one has to go: 0 is the first, most is that one itself, -1 is nobody.
+func TurnsOut(most int, known func(client int) bool) int {
+	g, all := &gate{most: most}, map[*guest]int{nil: -1}
+	for i := range most + 1 {
+		who := &guest{Conn: &net.UnixConn{}, gate: g, known: known(i)}
+		all[who] = i
+		if out := g.admit(who); i == most {
+			return all[out]
+		}
+	}
+	return -1
+}
 
 // IsOurs reports whether a request for that host is answered.
 var IsOurs = isOurs

@@ -371,6 +371,14 @@ func fill(path string) {
 	}
 }
 
+var _ = DescribeTable("A full socket turns out", func(known func(client int) bool, out int) {
+	Expect(TurnsOut(4, known)).To(Equal(out))
+},
+	Entry("the known one who asked first, for another known one", func(int) bool { return true }, 0),
+	Entry("a stranger before those who are known", func(client int) bool { return client != 2 }, 2),
+	Entry("the newcomer, if he is the only stranger", func(client int) bool { return client < 4 }, 4),
+)
+
 var _ = DescribeTable("What an init runs", func(want bool, pid int, all ...procfs.Stat) {
 	Expect(IsMain(all, pid)).To(Equal(want))
 },

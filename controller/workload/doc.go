@@ -81,6 +81,7 @@
 //     later is not told from it.
 //   - Readiness auto looks for TCP alone: a service on UDP is ready by its age, and
 //     so is one whose only listening sockets are those that it was started with.
-//     One that was taken for ready by its age is looked at every two seconds until it
-//     is two minutes old: if it begins to listen then, its readiness follows that.
+//     One that was taken for ready by its age is looked at again after each fifth of
+//     it, until it is two minutes old: if it begins to listen then, its readiness
+//     follows that.
 package workload

@@ -81,7 +81,7 @@ func becomeUser() {
 func stay(network, address, text string) {
 	conn, err := net.DialTimeout(network, address, 5*time.Second)
 	if err != nil {
-		time.Sleep(pace)
+		time.Sleep(pace) // that of the attack
 		return
 	}
 	defer func() { _ = conn.Close() }()
@@ -91,7 +91,7 @@ func stay(network, address, text string) {
 		return
 	}
 	for closed := false; !closed; {
-		time.Sleep(pace)
+		time.Sleep(pace) // the pause between two looks
 		_ = raw.Control(func(fd uintptr) {
 			polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 			n, err := unix.Poll(polled, 0)

@@ -33,16 +33,23 @@ func (s stopped) Peers() []peer.Peer {
 	return s.Node.Peers()
 }
 
+// beginsFrozen begins with an old instance that has 60 s to end, and no Supervisor. It
+// does not run for as long as stops says.
+func beginsFrozen(d *device) (a *container, stops func(time.Duration)) {
+	var until atomic.Int64
+	d.peers = func(n *peer.Node) controller.Peers { return stopped{n, &until} }
+	a = beginsOld(d, plan{policy: graceOf(time.Minute)})
+	d.peers = nil
+	d.breaks(errDown)
+	return a, func(t time.Duration) { until.Store(time.Now().Add(t).UnixNano()) }
+}
+
 var _ = Describe("An old instance that is disturbed in the middle", func() {
 	story("does not take the time in which it did not run for silence", func(d *device) {
-		var until atomic.Int64
-		d.peers = func(n *peer.Node) controller.Peers { return stopped{n, &until} }
-		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
-		d.peers = nil
-		d.breaks(errDown)
+		a, stops := beginsFrozen(d)
 		a.term()
 		d.wait(50 * time.Millisecond)
-		until.Store(time.Now().Add(3500 * time.Millisecond).UnixNano())
+		stops(3500 * time.Millisecond)
 		d.wait(3400 * time.Millisecond)
 		b := d.start("b", plan{readyAfter: 10 * time.Second})
 		d.wait(10 * time.Second)
@@ -55,19 +62,13 @@ var _ = Describe("An old instance that is disturbed in the middle", func() {
 	})
 
 	story("measures silence anew after the last of two times in which it did not run", func(d *device) {
-		var until atomic.Int64
-		stops := func(t time.Duration) {
-			until.Store(time.Now().Add(t).UnixNano())
-			d.wait(t + 20*time.Millisecond)
-		}
-		d.peers = func(n *peer.Node) controller.Peers { return stopped{n, &until} }
-		a := beginsOld(d, plan{policy: graceOf(time.Minute)})
-		d.peers = nil
-		d.breaks(errDown)
+		a, stops := beginsFrozen(d)
 		a.term()
 		d.wait(50 * time.Millisecond)
-		stops(3500 * time.Millisecond)
-		stops(600 * time.Millisecond)
+		for _, t := range []time.Duration{3500 * time.Millisecond, 600 * time.Millisecond} {
+			stops(t)
+			d.wait(t + 20*time.Millisecond)
+		}
 		d.wait(900 * time.Millisecond)
 		Expect(a.phase()).To(Equal("holding"))
 		d.wait(200 * time.Millisecond)

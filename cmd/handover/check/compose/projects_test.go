@@ -202,6 +202,12 @@ var _ = Describe("Lint", func() {
 		Entry("which may be no time at all", "HANDOVER_POLICY_SETTLE: 2m", check.Error, "policy.settle (2m, HANDOVER_POLICY_SETTLE) must be less than the hold, which is 56.5s: service.stop_grace_period (1m, HANDOVER_SERVICE_STOP_GRACE_PERIOD) − policy.drain_reserve (3s, default) − 500ms"),
 	)
 
+	It("warns of a hold that is too short by the file alone, where the image may say more", func() {
+		report := lintText("services:\n  main:\n    image: x\n    labels:\n      io.balena.update.strategy: hand-over\n    environment:\n      HANDOVER_READINESS_AFTER: 7s\n")
+		Expect(report).To(ContainElement(And(HaveField("Level", check.Warning), HaveField("Line", 7),
+			HaveField("Found", HavePrefix("readiness.after (7s, HANDOVER_READINESS_AFTER) must be less than the hold, which is 6.5s")))))
+	})
+
 	It("tells in each finding what was found, and in the bad ones why it matters and where", func() {
 		for _, path := range projects() {
 			for _, f := range lint(path) {

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// missingEvery is how often a socket is tried that cannot be had.
+	// missingEvery is how often a socket is tried that cannot be had; if there is
+	// another one meanwhile, and no instance in its place, only when others change.
 	missingEvery = 3 * time.Second
 	// lookEvery is how often it is looked at whether a socket still stands that
 	// cannot be watched.
@@ -123,10 +124,12 @@ func (k *Keeper) Run(ctx context.Context) {
 	timer := time.NewTimer(missingEvery)
 	defer timer.Stop()
 	for {
-		var changed <-chan struct{} // nobody else matters for a socket that is had
+		var changed <-chan struct{} // nothing else matters once the wanted socket is had
+		if k.said != "" {
+			changed = k.Changed()
+		}
 		switch {
 		case k.urgent:
-			changed = k.Changed()
 			timer.Reset(missingEvery)
 		case slices.ContainsFunc(k.have, func(s *served) bool { return !s.watched }):
 			timer.Reset(lookEvery)
@@ -138,6 +141,9 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-changed:
+			if !k.urgent && time.Since(k.looked) < missingEvery {
+				continue
+			}
 		case <-k.watch.wakes():
 		}
 		if !pause(ctx, changeEvery-time.Since(k.looked)) {

@@ -411,7 +411,19 @@ var _ = Describe("A socket that cannot be had", func() {
 		Eventually(func() string { return ask(Socket{Path: s.Path}) }, patience).Should(Equal("ok\n"))
 		Expect(ask(s)).To(Equal("ok\n"))
 		Expect(strings.Count(k.log.String(), "another instance answers")).To(Equal(1))
-		Expect(k.log.String()).To(ContainSubstring("is served now"))
+		Eventually(k.log.String, patience).Should(ContainSubstring("is served now"))
+	})
+
+	It("is had at a change after what stood in its place has gone, where there is another one meanwhile", func() {
+		s := Socket{Path: filepath.Join(GinkgoT().TempDir(), "h.sock"), Container: "aaaaaaaaaaaa"}
+		Expect(os.WriteFile(s.Path, nil, 0o600)).To(Succeed())
+		k := keep(s)
+		Expect(ask(s)).To(Equal("ok\n"))
+		Expect(os.Remove(s.Path)).To(Succeed())
+		Eventually(func() string {
+			k.change()
+			return ask(Socket{Path: s.Path})
+		}, patience).Should(Equal("ok\n"))
 	})
 
 	It("is had sooner or later though nothing tells that it is free", func() {
